@@ -1,0 +1,82 @@
+"""The errors an operator may meet, each with the stable code that the README explains.
+
+Values only: nothing here logs, and nothing here is shown to a client.
+"""
+
+from __future__ import annotations
+
+
+class VanError(Exception):
+    """An error of the router: ``code`` is stable, the text says what failed and what to do."""
+
+    code = "VAN000"
+
+    def __str__(self) -> str:
+        return f"{self.code}: {super().__str__()}"
+
+
+class BadHost(VanError):
+    """The Host header cannot name a vhost; the client gets 400."""
+
+    code = "VAN001"
+
+
+class LoadError(VanError):
+    """The application of a vhost could not be loaded.
+
+    ``details`` is the traceback as text ("" where there is none) and ``files`` the absolute paths
+    that it names: a change in one of them is a reason to try again.
+    """
+
+    code = "VAN002"
+
+    def __init__(self, message: str, *, details: str = "", files: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.details = details
+        self.files = files
+
+
+class ImportFailed(LoadError):
+    """Importing the module raised, exited or was interrupted."""
+
+
+class BadObject(LoadError):
+    """The module was imported, but the object is missing or cannot be called."""
+
+    code = "VAN003"
+
+
+class LoadTimeout(LoadError):
+    """The import has not ended within ``load_timeout`` seconds."""
+
+    code = "VAN004"
+
+
+class WrongPython(LoadError):
+    """The environment was made with a Python that this process cannot import from."""
+
+    code = "VAN005"
+
+
+class UnsupportedPython(LoadError):
+    """This CPython lacks an internal that the private import system stands on."""
+
+    code = "VAN006"
+
+
+class WorkerFailed(LoadError):
+    """The worker process of a vhost could not be started or ended before it was ready."""
+
+    code = "VAN007"
+
+
+class HookFailed(LoadError):
+    """A hook of a Router subclass (get_server_path, get_version ...) raised."""
+
+    code = "VAN008"
+
+
+class WatchError(VanError):
+    """``watch="inotify"`` was asked for and inotify cannot be had; the text names the limit."""
+
+    code = "VAN020"

@@ -1,0 +1,56 @@
+"""What an isolation is: it loads one release of one vhost and can retire it again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Callable[[bytes], object]]
+Response = Iterable[bytes]
+Application = Callable[[Environ, StartResponse], Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a release is loaded from. Paths are absolute; a real path has no symlinks left."""
+
+    host: str  # for log lines and error texts
+    path: str  # the vhost's directory as get_server_path named it; may lead through symlinks
+    directory: str  # the wsgi directory, real: first on the release's sys.path
+    venv: str  # the environment, real; need not exist
+    site_packages: tuple[str, ...]  # real; what get_venv_paths named
+    module_name: str
+    object_name: str
+    python: str  # interpreter of a worker process; may lead through symlinks, need not exist
+
+
+class Loaded(Protocol):
+    """One loaded release."""
+
+    @property
+    def application(self) -> Application:
+        """The WSGI callable; called from any thread, many at once."""
+
+    def retire(self) -> None:
+        """Run the exit handlers and let go of everything; called once no request is left, or when
+        the grace period is over. May be called twice."""
+
+
+class Isolation(Protocol):
+    """A way of keeping vhosts apart. ``load`` is called from many threads at once."""
+
+    name: str
+
+    def load(self, source: Source) -> Loaded:
+        """Load the application; may take as long as its imports do.
+
+        Raises errors.LoadError and nothing else, whatever the application's code does.
+        """
+
+    def shutdown(self) -> None:
+        """Give back what is shared by all releases; each of them has been retired before."""
+
+    def after_fork(self) -> None:
+        """In a forked child: forget, without touching the parent, what a child cannot use."""
