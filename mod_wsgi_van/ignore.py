@@ -36,6 +36,7 @@ DEFAULT = (
     ".DS_Store",
     ".nfs*",
     "*.log",
+    "*.log.*",
     "*.pid",
     "*.sock",
     "*.db",

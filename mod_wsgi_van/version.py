@@ -1,0 +1,165 @@
+"""The default version of a vhost: what decides the code that would be loaded from it.
+
+Pure functions of the file system; called by the reloader, the poller and the threads that load.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from .ignore import Ignore
+from .watch.contract import Target
+
+# How near to a directory's mtime an ignored file's own change explains it: SQLite creates and
+# deletes its journal right before and after it writes the database beside it.
+_EXPLAINED = 1_000_000_000  # ns
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Version:
+    """What ``measure`` found.
+
+    Equal versions run the same code. A directory's mtime moves for ``touch``, which must reload,
+    and for a ``__pycache__`` or a journal that comes and goes, which must not; so it counts only
+    where no ignored entry explains it. Equality is therefore not transitive: whoever keeps a
+    version to compare with replaces it by each newer one that was equal.
+    """
+
+    directory: str  # where the path leads, without symlinks
+    code: bytes  # digest of all that counts below it and at the further paths
+    touched: int  # mtime of the directory, ns
+    ignored: bytes  # digest of the names of its ignored entries
+    explained: bool  # an ignored file changed when the directory did
+    latest: str  # the file with the newest ctime, relative to the directory; for the log
+
+    def same_code(self, other: Version) -> bool:
+        """Whether both run the same code, a ``touch`` left out of account."""
+        return self.directory == other.directory and self.code == other.code
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Version):
+            return NotImplemented
+        return self.same_code(other) and (
+            self.touched == other.touched
+            or self.ignored != other.ignored
+            or (self.explained if self.touched > other.touched else other.explained)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def measure(target: Target, ignore: Ignore) -> Version:
+    """Measure what stands at ``target`` now; a missing further path is a state like any other.
+
+    Raises FileNotFoundError, NotADirectoryError or another OSError when ``target.path`` does not
+    lead to a readable directory.
+    """
+    directory = os.path.realpath(target.path, strict=True)
+    top = os.stat(directory)
+    if not stat.S_ISDIR(top.st_mode):
+        raise NotADirectoryError(20, "Not a directory", target.path)
+    rows = [f"{top.st_dev} {top.st_ino}"]
+    latest = (0, "")
+    if target.tree:
+        for name, row, ctime in _tree(directory, "", ignore, {(top.st_dev, top.st_ino)}):
+            rows.append(f"{name}\0{row}")
+            latest = max(latest, (ctime, name))
+    rows.sort()
+    rows.extend(_further(target, ignore))
+    ignored, explained = (
+        _ignored(directory, ignore, top.st_mtime_ns) if target.tree else ("", False)
+    )
+    return Version(
+        directory=directory,
+        code=_digest("\n".join(rows)),
+        touched=top.st_mtime_ns if target.tree else 0,
+        ignored=_digest(ignored),
+        explained=explained,
+        latest=latest[1],
+    )
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).digest()
+
+
+def _row(found: os.stat_result) -> str:
+    return f"{found.st_ino} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
+
+
+def _tree(
+    directory: str, prefix: str, ignore: Ignore, seen: set[tuple[int, int]]
+) -> Iterator[tuple[str, str, int]]:
+    """Yield (relative name, row, ctime) of all that counts below ``directory``.
+
+    Symlinks are followed, as the import system does; ``seen`` keeps a loop of them from going on
+    for ever. Of a directory only its being there counts: its times move with ignored entries.
+    """
+    try:
+        entries = list(os.scandir(directory))
+    except OSError as error:  # deleted or made unreadable meanwhile: a state like any other
+        yield prefix, f"unreadable {error.errno}", 0
+        return
+    for entry in entries:
+        if ignore(entry.name):
+            continue
+        name = prefix + entry.name
+        try:
+            found = entry.stat()
+        except OSError as error:
+            yield name, f"dangling {error.errno}", 0
+            continue
+        if not stat.S_ISDIR(found.st_mode):
+            yield name, _row(found), found.st_ctime_ns
+            continue
+        yield name, "directory", 0
+        if (found.st_dev, found.st_ino) not in seen:
+            seen.add((found.st_dev, found.st_ino))
+            yield from _tree(entry.path, name + "/", ignore, seen)
+
+
+def _ignored(directory: str, ignore: Ignore, touched: int) -> tuple[str, bool]:
+    """Return the names of the ignored entries, and whether one of them explains ``touched``."""
+    names, explained = [], False
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if not ignore(entry.name):
+                continue
+            names.append(entry.name)
+            try:
+                if entry.is_file(follow_symlinks=False):
+                    changed = entry.stat(follow_symlinks=False).st_ctime_ns
+                    explained = explained or abs(changed - touched) < _EXPLAINED
+            except OSError:
+                pass
+    return "\0".join(sorted(names)), explained
+
+
+def _further(target: Target, ignore: Ignore) -> Iterator[str]:
+    for path in target.trees:
+        if not os.path.isdir(path):
+            yield from points((path,))
+            continue
+        yield f"{path}\0{os.path.realpath(path)}"
+        yield from sorted(f"{name}\0{row}" for name, row, _ in _tree(path, "", ignore, set()))
+    yield from points(target.files)
+
+
+def points(paths: Iterable[str]) -> tuple[str, ...]:
+    """Return a row per path: where it leads and what stands there, or that nothing does.
+
+    A directory's times count here: a new name in it moves them.
+    """
+    return tuple(_point(path) for path in paths)
+
+
+def _point(path: str) -> str:
+    try:
+        real = os.path.realpath(path, strict=True)
+        return f"{path}\0{real}\0{_row(os.stat(real))}"
+    except OSError as error:
+        return f"{path}\0missing {error.errno}"
