@@ -1,0 +1,175 @@
+"""Which isolation a vhost's environment asks for."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from mod_wsgi_van.errors import WrongPython
+from mod_wsgi_van.isolation.choice import choose
+from mod_wsgi_van.isolation.contract import Source
+
+RUNNING = sys.version_info[:2]
+OTHER = (3, 8)
+
+
+class Vhost:
+    """A vhost directory whose environment is written by hand, file by file."""
+
+    def __init__(self, path: Path, python: tuple[int, int] = RUNNING) -> None:
+        self.path = path
+        self.venv = path / ".venv"
+        self.site_packages = self.venv / "lib" / "python{}.{}".format(*python) / "site-packages"
+        self.wsgi = path / "wsgi"
+        self.wsgi.mkdir(parents=True)
+
+    def make_environment(self, config: str | None = None) -> None:
+        self.site_packages.mkdir(parents=True)
+        if config is not None:
+            (self.venv / "pyvenv.cfg").write_text(config)
+
+    def install(self, name: str, *files: str, purelib: bool = True) -> None:
+        info = self.site_packages / f"{name}.dist-info"
+        info.mkdir()
+        (info / "WHEEL").write_text(f"Wheel-Version: 1.0\nRoot-Is-Purelib: {purelib}\n".lower())
+        (info / "RECORD").write_text("".join(f"{file},sha256=x,1\n" for file in files))
+        for file in files:
+            self.add(self.site_packages / file)
+
+    def add(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+    def source(self) -> Source:
+        return Source(
+            host="a.test",
+            path=str(self.path),
+            directory=str(self.wsgi),
+            venv=str(self.venv),
+            site_packages=(str(self.site_packages),),
+            module_name="app",
+            object_name="app",
+            python=str(self.venv / "bin" / "python"),
+        )
+
+
+@pytest.fixture
+def vhost(tmp_path: Path) -> Vhost:
+    return Vhost(tmp_path / "a.test")
+
+
+def test_without_an_environment_the_standard_library_serves(vhost: Vhost) -> None:
+    choice = choose(vhost.source(), "auto")
+    assert (choice.isolation, choice.python, choice.compiled) == ("imports", None, ())
+    assert choose(vhost.source(), "imports").isolation == "imports"
+
+
+def test_a_pure_environment_of_this_python_stays_here(vhost: Vhost) -> None:
+    vhost.make_environment("version = {}.{}.1\n".format(*RUNNING))
+    vhost.install("Flask-3.1.0", "flask/__init__.py", "../../../bin/flask")
+    choice = choose(vhost.source(), "auto")
+    assert (choice.isolation, choice.python, choice.compiled) == ("imports", RUNNING, ())
+
+
+@pytest.mark.parametrize(
+    "config", ["version = 3.8.18\n", "home = /usr\nversion_info = 3.8.18.final.0\n", None]
+)
+def test_another_python_gets_a_worker(tmp_path: Path, config: str | None) -> None:
+    vhost = Vhost(tmp_path / "a.test", OTHER)
+    vhost.make_environment(config)
+    choice = choose(vhost.source(), "auto")
+    assert (choice.isolation, choice.python) == ("process", OTHER)
+    assert "3.8" in choice.reason
+
+
+def test_the_configuration_decides_before_a_left_over_lib_directory(vhost: Vhost) -> None:
+    vhost.make_environment("version = {}.{}.0\n".format(*RUNNING))
+    (vhost.venv / "lib" / "python3.8").mkdir()
+    assert choose(vhost.source(), "auto").python == RUNNING
+
+
+def test_imports_for_another_python_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    vhost = Vhost(tmp_path / "a.test", OTHER)
+    vhost.make_environment()
+    with pytest.raises(WrongPython) as refused:
+        choose(vhost.source(), "imports")
+    text = str(refused.value)
+    assert "3.8" in text and "{}.{}".format(*RUNNING) in text
+    assert "a.test" in text and "process" in text and str(vhost.venv) in text
+
+
+def test_settings_force(vhost: Vhost) -> None:
+    vhost.make_environment()
+    vhost.install("numpy-2.4.0", "numpy/core.cpython-311-x86_64-linux-gnu.so", purelib=False)
+    assert choose(vhost.source(), "process").isolation == "process"
+    forced = choose(vhost.source(), "imports")
+    assert (forced.isolation, forced.compiled) == ("imports", ("numpy 2.4.0",))
+    with pytest.raises(ValueError, match="auto, imports, process"):
+        choose(vhost.source(), "thread")
+
+
+@pytest.mark.parametrize(
+    ("files", "purelib"), [(("cffi/_b.abi3.so",), True), (("ninja/data/bin/ninja",), False)]
+)
+def test_a_compiled_distribution_gets_a_worker(
+    vhost: Vhost, files: tuple[str, ...], purelib: bool
+) -> None:
+    vhost.make_environment()
+    vhost.install("some_thing-1.2", *files, purelib=purelib)
+    choice = choose(vhost.source(), "auto")
+    assert (choice.isolation, choice.compiled) == ("process", ("some_thing 1.2",))
+    assert "some_thing 1.2" in choice.reason
+
+
+def test_a_distribution_that_reloads_flat_stays_here(vhost: Vhost) -> None:
+    vhost.make_environment()
+    vhost.install("MarkupSafe-3.0.3", "markupsafe/_speedups.so", purelib=False)
+    assert choose(vhost.source(), "auto").isolation == "imports"
+
+
+def test_extension_modules_without_a_record_count(vhost: Vhost) -> None:
+    vhost.make_environment()
+    vhost.install("Flask-3.1.0", "flask/__init__.py")
+    vhost.add(vhost.site_packages / "copied" / "deep" / "fast.so")
+    vhost.add(vhost.site_packages / "single.cpython-311-x86_64-linux-gnu.so")
+    assert choose(vhost.source(), "auto").compiled == (
+        "copied/deep/fast.so",
+        "single.cpython-311-x86_64-linux-gnu.so",
+    )
+
+
+def test_a_checkout_on_a_pth_line_counts_without_its_own_environment(vhost: Vhost) -> None:
+    vhost.make_environment()
+    checkout = vhost.path / "checkout"
+    vhost.add(checkout / ".venv" / "lib" / "other.so")
+    pth = vhost.site_packages / "__editable__.thing.pth"
+    pth.write_text(f"# a comment\nimport thing_hook\n{checkout}\n")
+    assert choose(vhost.source(), "auto").isolation == "imports"
+    vhost.add(checkout / "thing" / "fast.so")
+    assert choose(vhost.source(), "auto").compiled == ("checkout/thing/fast.so",)
+
+
+def test_extension_modules_in_the_wsgi_directory_count(vhost: Vhost) -> None:
+    vhost.add(vhost.wsgi / "package" / "fast.so")
+    vhost.add(vhost.wsgi / "node_modules" / "ignored.so")
+    choice = choose(vhost.source(), "auto")
+    assert (choice.isolation, choice.compiled) == ("process", ("wsgi/package/fast.so",))
+
+
+def test_the_systems_packages_are_out_of_reach_here(vhost: Vhost) -> None:
+    vhost.make_environment(
+        "include-system-site-packages = true\nversion = {}.{}\n".format(*RUNNING)
+    )
+    choice = choose(vhost.source(), "auto")
+    assert choice.isolation == "process" and "system" in choice.reason
+
+
+def test_the_same_files_give_the_same_answer(vhost: Vhost) -> None:
+    vhost.make_environment()
+    for name in ("zlib_ng-1", "lxml-5", "numpy-2"):
+        vhost.install(name, f"{name[:4]}/x.so")
+    choices = {choose(vhost.source(), "auto") for _ in range(5)}
+    assert len(choices) == 1
+    assert choices.pop().compiled == ("lxml 5", "numpy 2", "zlib_ng 1")
