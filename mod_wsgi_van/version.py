@@ -34,7 +34,8 @@ class Version:
     touched: int  # mtime of the directory, ns
     ignored: bytes  # digest of the names of its ignored entries
     explained: bool  # an ignored file changed when the directory did
-    latest: str  # the file with the newest ctime, relative to the directory; for the log
+    latest: str  # the file with the newest ctime, relative to the directory
+    changed: int  # that ctime, ns since the epoch
 
     def same_code(self, other: Version) -> bool:
         """Whether both run the same code, a ``touch`` left out of account."""
@@ -80,6 +81,7 @@ def measure(target: Target, ignore: Ignore) -> Version:
         ignored=_digest(ignored),
         explained=explained,
         latest=latest[1],
+        changed=latest[0],
     )
 
 

@@ -1,0 +1,168 @@
+"""The running parts behind one router in one process: cache, loads, reloader, watcher.
+
+They start with the first request: a parent that preloads the router and forks would otherwise
+share its inotify descriptor with children that have none of its threads.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import lifecycle
+from . import log as logs
+from .cache import AppCache, Slot
+from .ignore import Ignore
+from .isolation.contract import Environ, Isolation
+from .loader import Hooks, Loader
+from .loads import Answers, Loads
+from .release import Answer, Release
+from .reloader import Reloader
+from .retiring import retire
+from .watch import open_watcher
+
+log = logging.getLogger(__name__)
+
+# Seconds. mod_wsgi kills a daemon process that takes more than 5 (shutdown-timeout).
+_SHUTDOWN = 3.0
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Settings of the parts, all in seconds; see Router."""
+
+    update_interval: float
+    settle: float
+    sweep_interval: float
+    load_timeout: float
+    grace_period: float
+
+
+class Engine:
+    """Starts, wires and ends the parts. ``_lock`` guards which of that has been done."""
+
+    def __init__(
+        self,
+        hooks: Hooks,
+        isolations: Mapping[str, Callable[[], Isolation]],
+        answers: Answers,
+        timing: Timing,
+        *,
+        watch: str,
+        ignore: Ignore,
+        polls_versions: bool,
+    ) -> None:
+        self._answers = answers
+        self._timing = timing
+        self._polls_versions = polls_versions  # get_version is an override: no event tells of it
+        self._lock = threading.Lock()
+        self._running = False
+        self._stopped = False
+        self._hooked = False
+        self._complained: dict[str, None] = {}
+        self.cache = AppCache()
+        self.loader = Loader(hooks, isolations)
+        self._watcher = open_watcher(
+            watch, self._stale, ignore=ignore, update_interval=timing.update_interval
+        )
+        self._loads = Loads(self.cache, self.loader, self._watcher, answers, timing.load_timeout)
+        self._reloader: Reloader | None = None
+
+    def release(self, host: str, path: Path) -> tuple[Slot, Release | Answer | None]:
+        """Return the slot of a vhost and what answers for it, loading it where need be.
+
+        None when the load has not ended within load_timeout, or the engine is stopped.
+        """
+        while True:
+            slot = self.cache.slot(host, path)
+            release = slot.release
+            if release is not None or self._stopped:
+                return slot, release
+            load = self._loads.first(slot)
+            if load is not None:
+                load.done.wait(max(0.0, load.deadline - time.monotonic()))
+                if not load.done.is_set():
+                    return slot, None
+
+    def start(self, environ: Environ) -> None:
+        """Start the threads of this process, once; from a request thread.
+
+        Raises errors.WatchError when ``watch="inotify"`` cannot be had.
+        """
+        if self._running or self._stopped:
+            return
+        with self._lock:
+            if self._running or self._stopped:
+                return
+            logs.ensure()
+            lifecycle.warn_of_interpreter(environ)
+            self._watcher.start()
+            self._reloader = self._new_reloader()
+            self._reloader.start()
+            for slot in self.cache:  # loaded before this process was forked off
+                if isinstance(slot.release, Release):
+                    self._watcher.add(slot.watch_key, self.loader.target(slot.path, slot.files))
+                else:
+                    self.cache.reset(slot)
+                self._stale(slot.watch_key)
+            if not self._hooked:
+                self._hooked = True
+                lifecycle.at_exit(self.shutdown)
+                lifecycle.after_fork(self.after_fork)
+            self._running = True
+
+    def _new_reloader(self) -> Reloader:
+        timing = self._timing
+        sweep = timing.update_interval if self._polls_versions else timing.sweep_interval
+        return Reloader(
+            self.cache,
+            self.loader,
+            self._loads,
+            settle=timing.settle,
+            sweep_interval=sweep,
+            grace_period=timing.grace_period,
+            blind_sweep=self._polls_versions,
+        )
+
+    def _stale(self, key: str) -> None:
+        if self._reloader is not None:
+            self._reloader.stale(key)
+
+    def complain(self, text: str) -> None:
+        """Log an error of a hook once, as long as few different ones come."""
+        if text not in self._complained and len(self._complained) < 1000:
+            self._complained[text] = None
+            log.error("VAN008: %s; requests get 500 until it answers", text)
+
+    def shutdown(self) -> None:
+        """End the threads, retire all releases and end what the isolations own."""
+        with self._lock:
+            if self._stopped:
+                return
+            self._stopped = True
+        self._watcher.stop()
+        if self._reloader is not None:
+            self._reloader.stop(_SHUTDOWN / 2)
+        retiring = [
+            retire(slot.host, slot.release.loaded)
+            for slot in self.cache
+            if isinstance(slot.release, Release)
+        ]
+        deadline = time.monotonic() + _SHUTDOWN / 2
+        for thread in retiring:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self.loader.shutdown()
+
+    def after_fork(self) -> None:
+        """In a forked child: forget the parent's threads; the next request starts new ones."""
+        self._lock = threading.Lock()
+        self._running = False
+        self._reloader = None
+        self.cache.after_fork()
+        self._loads.after_fork()
+        self.loader.after_fork()
+        self._watcher.after_fork()

@@ -1,0 +1,56 @@
+"""The process around the router: its interpreter, its end, its forked children.
+
+The only module that knows mod_wsgi, and it needs none.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import weakref
+from collections.abc import Callable
+
+from .isolation.contract import Environ
+
+log = logging.getLogger(__name__)
+
+
+def warn_of_interpreter(environ: Environ) -> None:
+    """Warn when mod_wsgi runs this script in a sub-interpreter."""
+    group = environ.get("mod_wsgi.application_group")
+    if group:
+        log.warning(
+            "VAN012: running in the sub-interpreter %r: extension modules may refuse to load, and"
+            " without a fixed name each port that a client names gets a router of its own; set"
+            " WSGIApplicationGroup %%{GLOBAL}",
+            group,
+        )
+
+
+def at_exit(shutdown: Callable[[], None]) -> None:
+    """Have ``shutdown`` called when the process ends.
+
+    By mod_wsgi where it tells: atexit does not run in its sub-interpreters.
+    """
+    try:
+        import mod_wsgi  # type: ignore[import-not-found]  # there only inside Apache
+    except ImportError:
+        subscribe = None
+    else:
+        subscribe = getattr(mod_wsgi, "subscribe_shutdown", None)
+    if subscribe is not None:
+        subscribe(lambda *event, **details: shutdown())
+    atexit.register(shutdown)
+
+
+def after_fork(callback: Callable[[], None]) -> None:
+    """Have a bound method called in every forked child, as long as its object lives."""
+    reference = weakref.WeakMethod(callback)
+
+    def child() -> None:
+        found = reference()
+        if found is not None:
+            found()
+
+    os.register_at_fork(after_in_child=child)

@@ -1,0 +1,157 @@
+"""Loads one vhost: asks the hooks where its code is, and an isolation to load it.
+
+``Loader.load`` runs in a thread of its own per attempt (``van-load-<host>``), ``state`` in the
+reloader's thread and in those; the class owns nothing that changes after its construction but the
+two isolations, made at their first use.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from .errors import HookFailed
+from .isolation.choice import Choice, choose
+from .isolation.contract import Isolation, Source
+from .release import Lease, Release, State
+from .version import Version, points
+from .watch.contract import Target
+
+T = TypeVar("T")
+
+_MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+
+
+class Hooks(Protocol):
+    """The settings and hooks of the router that say where a vhost's code is."""
+
+    venv_name: str
+    wsgi_dir: str
+    module_name: str
+    object_name: str
+    watch_paths: Sequence[str]
+
+    def get_version(self, path: Path) -> object: ...
+    def get_venv_paths(self, path: Path) -> Iterable[Path]: ...
+    def get_isolation(self, path: Path) -> str: ...
+    def get_python(self, path: Path) -> Path: ...
+
+
+class Missing(Exception):
+    """There is no such vhost: its directory or the wsgi directory in it does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """A release and how it came about, for the log."""
+
+    release: Release
+    choice: Choice
+
+
+class Loader:
+    """Turns a vhost directory into a Release; called from many threads at once."""
+
+    def __init__(self, hooks: Hooks, isolations: Mapping[str, Callable[[], Isolation]]) -> None:
+        self._hooks = hooks
+        self._makers = isolations
+        self._isolations: dict[str, Isolation] = {}
+        self._lock = threading.Lock()  # guards _isolations
+
+    def wsgi_path(self, path: Path) -> str:
+        """Return the absolute path of the wsgi directory, symlinks and all."""
+        return os.path.join(os.path.abspath(path), self._hooks.wsgi_dir)
+
+    def target(self, path: Path, files: tuple[str, ...] = ()) -> Target:
+        """Return what to watch for a vhost. ``files``: what a failed attempt's traceback named.
+
+        The environment counts as what its pyvenv.cfg says and where that is: replaced or made
+        anew it is another one, while what is installed into it is never walked.
+        """
+        top = os.path.abspath(path)
+        return Target(
+            path=self.wsgi_path(path),
+            trees=tuple(os.path.join(top, further) for further in self._hooks.watch_paths),
+            files=(os.path.join(top, self._hooks.venv_name, "pyvenv.cfg"), *files),
+        )
+
+    def exists(self, path: Path) -> bool:
+        return os.path.isdir(self.wsgi_path(path))
+
+    def leads_to(self, path: Path) -> str:
+        """Return what the wsgi directory resolves to now, however little of it exists."""
+        return os.path.realpath(self.wsgi_path(path))
+
+    def state(self, path: Path, files: tuple[str, ...] = ()) -> State:
+        """Measure what would be loaded now.
+
+        Raises Missing, or HookFailed when get_version raises for another reason.
+        """
+        try:
+            # The version before the directory: a swap in between then looks like a change that
+            # is still to come. The other way round it would never be noticed.
+            version = self._hooks.get_version(path)
+            if isinstance(version, Version):
+                directory = version.directory
+            else:
+                directory = os.path.realpath(self.wsgi_path(path), strict=True)
+                if not os.path.isdir(directory):
+                    raise Missing(path)
+        except Missing:
+            raise
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in _MISSING and not self.exists(path):
+                raise Missing(path) from error
+            raise HookFailed(f"get_version({str(path)!r}) raised {error!r}") from error
+        return State(version, directory, points(files))
+
+    def load(self, host: str, path: Path, state: State) -> Loading:
+        """Load what ``state`` was measured of; raises LoadError."""
+        source = self._source(host, path, state.directory)
+        choice = choose(source, _ask("get_isolation", self._hooks.get_isolation, path))
+        loaded = self._isolation(choice.isolation).load(source)
+        lease = Lease(state.directory)
+        return Loading(Release(loaded.application, lease, loaded, state, choice.isolation), choice)
+
+    def _source(self, host: str, path: Path, directory: str) -> Source:
+        hooks = self._hooks
+        return Source(
+            host=host,
+            path=os.path.abspath(path),
+            directory=directory,
+            venv=os.path.realpath(path / hooks.venv_name),
+            site_packages=_ask("get_venv_paths", self._venv_paths, path),
+            module_name=hooks.module_name,
+            object_name=hooks.object_name,
+            python=os.path.abspath(_ask("get_python", hooks.get_python, path)),
+        )
+
+    def _venv_paths(self, path: Path) -> tuple[str, ...]:
+        return tuple(os.path.realpath(found) for found in self._hooks.get_venv_paths(path))
+
+    def _isolation(self, name: str) -> Isolation:
+        with self._lock:
+            if name not in self._isolations:
+                self._isolations[name] = self._makers[name]()
+            return self._isolations[name]
+
+    def shutdown(self) -> None:
+        for isolation in self._isolations.values():
+            isolation.shutdown()
+
+    def after_fork(self) -> None:
+        self._lock = threading.Lock()
+        for isolation in self._isolations.values():
+            isolation.after_fork()
+
+
+def _ask(name: str, hook: Callable[[Path], T], path: Path) -> T:
+    try:
+        return hook(path)
+    except Exception as error:
+        raise HookFailed(f"{name}({str(path)!r}) raised {error!r}") from error

@@ -1,0 +1,208 @@
+"""Runs the attempts to load a vhost, each in a thread of its own, and says how they ended.
+
+An attempt is claimed in the cache first (one at a time per vhost), so what happens here to a slot
+happens in one thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .cache import AppCache, Load, Slot
+from .errors import LoadError
+from .loader import Loader, Loading, Missing
+from .release import Answer, Release, State
+from .retiring import retire
+from .version import points
+from .watch.contract import Target, Watcher
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the router answers where there is no application."""
+
+    not_found: Answer
+    failed: Answer
+
+
+class Loads:
+    """Starts attempts and ends them; called from request threads and from the reloader's."""
+
+    def __init__(
+        self,
+        cache: AppCache,
+        loader: Loader,
+        watcher: Watcher,
+        answers: Answers,
+        load_timeout: float,
+    ) -> None:
+        self._cache = cache
+        self._loader = loader
+        self._watcher = watcher
+        self._answers = answers
+        self._timeout = load_timeout
+        self.running: set[Load] = set()  # added to and discarded from atomically, read as a copy
+        self.started: Callable[[], None] = _nothing  # set by the reloader, once
+        self.ended: Callable[[Slot, Release | None], None] = _ignore
+
+    def first(self, slot: Slot) -> Load | None:
+        """Load a slot that has nothing to answer with; return the load to wait for.
+
+        None: look at the slot again, and where it was evicted at its successor.
+        """
+        load, mine = self._cache.begin(slot, self._timeout)
+        if load is not None and mine:
+            if self._loader.exists(slot.path):
+                self._start(load)
+            else:
+                self.unknown(slot, load)
+        return load
+
+    def again(self, slot: Slot) -> None:
+        """Load a slot anew, beside what it answers with."""
+        load, mine = self._cache.begin(slot, self._timeout, reload=True)
+        if load is not None and mine:
+            self._start(load)
+
+    def unknown(self, slot: Slot, load: Load | None = None) -> None:
+        """Remember that there is no such vhost, and watch for the day there is."""
+        target = Target(self._loader.wsgi_path(slot.path), tree=False)
+        self._watcher.add(slot.watch_key, target)
+        if load is not None and self._loader.exists(slot.path):
+            self._start(load)  # it appeared while nothing was watching yet
+            return
+        old, evicted = self._cache.forget(slot, self._answers.not_found, load)
+        for other in evicted:
+            self._watcher.remove(other.watch_key)
+        self.ended(slot, old)
+
+    def after_fork(self) -> None:
+        self.running = set()
+        self.started, self.ended = _nothing, _ignore
+
+    def _start(self, load: Load) -> None:
+        self.running.add(load)
+        self.started()
+        name = f"van-load-{load.slot.host}"
+        try:
+            threading.Thread(target=self._run, args=(load,), name=name, daemon=True).start()
+        except RuntimeError:  # no thread to be had: slower, and without a time limit
+            self._run(load)
+
+    def _run(self, load: Load) -> None:
+        slot = load.slot
+        try:
+            replaced = self._attempt(load)
+        except BaseException:  # a defect of ours: say so, and leave nobody waiting
+            log.exception("%s: VAN009: loading failed in an unexpected way", slot.host)
+            replaced = None
+            self._cache.fail(load, self._answers.failed, slot.files, load.state)
+        finally:
+            self.running.discard(load)
+        self.ended(slot, replaced)
+
+    def _attempt(self, load: Load) -> Release | None:
+        """Load and install; return the release that was replaced."""
+        slot = load.slot
+        self._watcher.add(slot.watch_key, self._loader.target(slot.path, slot.files))
+        try:
+            load.state = self._loader.state(slot.path)
+            loading = self._loader.load(slot.host, slot.path, load.state)
+        except Missing:
+            self.unknown(slot, load)
+            return None
+        except LoadError as error:
+            self._failed(load, error)
+            return None
+        return self._loaded(load, loading)
+
+    def _loaded(self, load: Load, loading: Loading) -> Release | None:
+        slot, host = load.slot, load.slot.host
+        before = slot.files
+        current, old = self._cache.install(load, loading.release)
+        if not current:
+            log.info("%s: dropped %s, loaded too late", host, loading.release.state.directory)
+            retire(host, loading.release.loaded)
+            return None
+        if before:  # the files of the failed attempt before it are of no interest any more
+            self._watcher.add(slot.watch_key, self._loader.target(slot.path))
+        took = (time.monotonic() - load.started) * 1000
+        say_loaded(host, loading, old.state if old else None, took)
+        return old
+
+    def _failed(self, load: Load, error: LoadError) -> None:
+        slot = load.slot
+        state = load.state
+        if error.files:
+            self._watcher.add(slot.watch_key, self._loader.target(slot.path, error.files))
+            if state is not None:
+                state = State(state.version, state.directory, points(error.files))
+        if self._cache.fail(load, self._answers.failed, error.files, state):
+            say_failed(slot, error, self._loader.wsgi_path(slot.path))
+
+
+def say_loaded(host: str, loading: Loading, before: State | None, took: float) -> None:
+    """Log a load or a reload, and what an operator should know of its isolation."""
+    directory = loading.release.state.directory
+    if before is None:
+        log.info("%s: loaded %s in %.0f ms (%s)", host, directory, took, loading.choice.reason)
+    elif before.directory != directory:
+        log.info("%s: reloaded in %.0f ms: %s -> %s", host, took, before.directory, directory)
+    else:
+        latest = getattr(loading.release.state.version, "latest", "")
+        changed = f" (newest file: {latest})" if latest else ""
+        log.info("%s: reloaded in %.0f ms: %s changed%s", host, took, directory, changed)
+    if loading.release.isolation == "imports" and loading.choice.compiled and before is None:
+        log.warning(
+            "%s: VAN011: %s loaded in this process: a reload may fail or leak memory with"
+            ' extension modules; isolation="process" gives the vhost a process of its own',
+            host,
+            ", ".join(loading.choice.compiled),
+        )
+
+
+def say_failed(slot: Slot, error: LoadError, wsgi_path: str) -> None:
+    release = slot.release
+    if isinstance(release, Release):
+        outcome = f"the release from {release.state.directory} goes on serving"
+    else:
+        outcome = "requests get 500"
+    log.error(
+        "%s: %s; %s until something changes in %s%s",
+        slot.host,
+        error,
+        outcome,
+        wsgi_path,
+        "\n" + error.details.rstrip() if error.details else "",
+    )
+
+
+def say_late(load: Load, wsgi_path: str) -> None:
+    """Log that an import does not end."""
+    release = load.slot.release
+    if isinstance(release, Release):
+        outcome = f"the release from {release.state.directory} goes on serving"
+    else:
+        outcome = "requests get 503"
+    log.error(
+        "%s: VAN004: loading %s has not ended within load_timeout (%.0f s); %s meanwhile;"
+        " look for what its import waits for",
+        load.slot.host,
+        wsgi_path,
+        load.deadline - load.started,
+        outcome,
+    )
+
+
+def _nothing() -> None:
+    pass
+
+
+def _ignore(slot: Slot, release: Release | None) -> None:
+    pass

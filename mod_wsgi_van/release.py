@@ -1,0 +1,59 @@
+"""What a request can be answered by: a release of a vhost, or one of the router's own answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .isolation.contract import Application, Loaded
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What decided the code of one attempt to load a vhost, or would decide that of the next."""
+
+    version: object  # what get_version returned
+    directory: str  # the wsgi directory, real
+    further: tuple[str, ...] = ()  # rows of the files that a failed attempt's traceback named
+
+    def same_release(self, other: State) -> bool:
+        return self.directory == other.directory and self.version == other.version
+
+
+class Lease:
+    """Held by the environ of every request that a release was chosen for.
+
+    When the last environ is gone the release is out of use: reference counting does what a
+    counter with a lock, or a wrapper around the response, would have to do on every request.
+    ``str(environ["mod_wsgi_van.release"])`` is the release's wsgi directory.
+    """
+
+    __slots__ = ("__weakref__", "directory")
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+
+    def __str__(self) -> str:
+        return self.directory
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Release:
+    """One loaded version of one vhost.
+
+    Nobody but its slot keeps one: with the slot's reference and the last request's gone its lease
+    goes, and that is how the reloader knows that it can be retired.
+    """
+
+    application: Application
+    lease: Lease
+    loaded: Loaded
+    state: State
+    isolation: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What the router itself says in place of an application; looks to a request like a release."""
+
+    application: Application
+    lease: Lease = field(default_factory=lambda: Lease(""))

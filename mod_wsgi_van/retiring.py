@@ -1,0 +1,109 @@
+"""Retires the releases that were replaced: once the last of their requests is over, or after grace.
+
+Owned by the reloader's thread, but for the callback of a lease that goes: that runs in whichever
+thread dropped the last environ and only puts the retirement on the reloader's queue.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .isolation.contract import Loaded
+from .release import Lease, Release
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False, slots=True)
+class Retirement:
+    """A release on its way out; holds no reference that would keep its lease alive."""
+
+    host: str
+    directory: str
+    loaded: Loaded
+    deadline: float  # monotonic
+    lease: weakref.ref[Lease] | None = field(default=None)
+
+
+class Retiring:
+    """The retirements under way. ``notify(retirement)`` is called when one is out of use."""
+
+    def __init__(self, grace_period: float, notify: Callable[[Retirement], None]) -> None:
+        self._grace_period = grace_period
+        self._notify = notify
+        self._under_way: set[Retirement] = set()
+
+    def announce(self, host: str, release: Release) -> None:
+        """Retire ``release`` when it is out of use; the caller must let go of it at once.
+
+        Called from the thread that replaced it.
+        """
+        directory = release.state.directory
+        deadline = time.monotonic() + self._grace_period
+        retirement = Retirement(host, directory, release.loaded, deadline)
+        notify = self._notify
+        # The reference lives in the retirement, which waits on the queue, not in this object: the
+        # callback must not need anything that another thread may be changing.
+        retirement.lease = weakref.ref(release.lease, lambda _: notify(retirement))
+        notify(retirement)
+
+    def take(self, retirement: Retirement) -> None:
+        """Note a retirement that was announced, or act on it when its lease is gone."""
+        if retirement.lease is None:
+            return  # it ran already, after the grace period
+        if retirement.lease() is None:
+            self._retire(retirement)
+        else:
+            self._under_way.add(retirement)
+
+    def next_deadline(self) -> float | None:
+        return min((retirement.deadline for retirement in self._under_way), default=None)
+
+    def expire(self, now: float) -> None:
+        """Retire what has outlasted the grace period."""
+        for retirement in [each for each in self._under_way if each.deadline <= now]:
+            log.info(
+                "%s: retiring %s with requests still under way: the grace period of %g s is over",
+                retirement.host,
+                retirement.directory,
+                self._grace_period,
+            )
+            self._retire(retirement)
+
+    def finish(self, timeout: float) -> None:
+        """At shutdown: retire all that is left; give up on what takes longer than ``timeout``."""
+        under_way, self._under_way = self._under_way, set()
+        threads = [retire(each.host, each.loaded) for each in under_way]
+        deadline = time.monotonic() + timeout
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _retire(self, retirement: Retirement) -> None:
+        self._under_way.discard(retirement)
+        retirement.lease = None
+        retire(retirement.host, retirement.loaded)
+
+
+def retire(host: str, loaded: Loaded) -> threading.Thread:
+    """Retire in a thread of its own: an exit handler is an application's code and may hang."""
+    thread = threading.Thread(
+        target=_retire, args=(host, loaded), name=f"van-retire-{host}", daemon=True
+    )
+    try:
+        thread.start()
+    except RuntimeError:  # no thread to be had
+        _retire(host, loaded)
+        thread = threading.current_thread()
+    return thread
+
+
+def _retire(host: str, loaded: Loaded) -> None:
+    try:
+        loaded.retire()
+    except BaseException:
+        log.exception("%s: VAN010: an old release could not be retired cleanly", host)

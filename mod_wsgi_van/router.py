@@ -1,0 +1,235 @@
+"""The router: settings and hooks of one base directory, and the WSGI callable that serves it.
+
+A request reads two references and stores one; what does more than that is the slow path of a first
+request. Threads start with the first request of a process, see ``engine``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import answers, settings
+from .cache import Slot
+from .engine import Engine, Timing
+from .errors import BadHost
+from .hosts import Pattern, normalise
+from .ignore import DEFAULT, Ignore
+from .isolation.contract import Environ, Isolation, Response, StartResponse
+from .loads import Answers
+from .release import Answer, Release
+from .version import measure
+
+# How many Host headers, as clients wrote them, lead to their slot without being parsed.
+_MEMO_LIMIT = 8192
+
+RELEASE = "mod_wsgi_van.release"
+
+
+def _setting(default: Any, help: str) -> Any:
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(eq=False)
+class Router:
+    """Serves every vhost below ``base_path``; ``application`` is the WSGI callable.
+
+    Settings are given to the constructor or as class attributes of a subclass. A wrong one raises
+    ValueError. Hooks (``get_*``, ``not_found``, ``unavailable``) are there to be overridden.
+    """
+
+    base_path: str = _setting("/var/www", "directory of the vhosts")
+    venv_name: str = _setting(".venv", "environment, relative to the vhost")
+    wsgi_dir: str = _setting("wsgi", "directory of the application, relative to the vhost")
+    module_name: str = _setting("app", "module to import from wsgi_dir")
+    object_name: str = _setting("app", "WSGI callable in that module")
+    update_interval: float = _setting(1.0, "seconds between two polls, where polling is needed")
+    vhost_pattern: str = _setting(
+        "%0", "mod_vhost_alias interpolation, below base_path or absolute"
+    )
+    watch: str = _setting("auto", "auto, inotify or polling")
+    watch_paths: Sequence[str] = _setting(
+        (), "further paths, relative to the vhost, whose change reloads it"
+    )
+    watch_ignore: Sequence[str] = _setting(DEFAULT, "names and globs that never reload")
+    settle: float = _setting(0.1, "seconds without further change before an edit is taken")
+    sweep_interval: float = _setting(
+        60.0, "seconds between two looks at every loaded vhost in case an event was lost; 0: never"
+    )
+    isolation: str = _setting("auto", "auto, imports or process")
+    load_timeout: float = _setting(30.0, "seconds after which requests stop waiting for a load")
+    grace_period: float = _setting(
+        30.0, "seconds that requests of a replaced release have before its exit handlers run"
+    )
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Make class attributes of a subclass the defaults of its constructor."""
+        super().__init_subclass__(**kwargs)
+        inherited = {each.name: each for each in dataclasses.fields(cls)}
+        changed = {name: inherited[name].type for name in inherited if name in vars(cls)}
+        annotations = dict(vars(cls).get("__annotations__", {}))
+        for name in changed:
+            setattr(
+                cls,
+                name,
+                field(default=vars(cls)[name], metadata=inherited[name].metadata),
+            )
+        cls.__annotations__ = changed | annotations
+        dataclass(eq=False)(cls)
+
+    def __post_init__(self) -> None:
+        self._check()
+        self._pattern = Pattern(self.vhost_pattern)
+        self._ignore = Ignore(self.watch_ignore)
+        self._memo: dict[Any, Slot] = {}
+        self._bad_request = Answer(answers.bad_request)
+        self._busy = Answer(self._answer_busy)
+        self._broken = Answer(self._answer_broken)
+        self._engine = Engine(
+            self,
+            self._isolations(),
+            Answers(Answer(self._answer_not_found), self._broken),
+            Timing(
+                update_interval=self.update_interval,
+                settle=self.settle,
+                sweep_interval=self.sweep_interval,
+                load_timeout=self.load_timeout,
+                grace_period=self.grace_period,
+            ),
+            watch=self.watch,
+            ignore=self._ignore,
+            polls_versions=type(self).get_version is not Router.get_version,
+        )
+
+    def _check(self) -> None:
+        self.base_path = os.fspath(self.base_path)
+        if not isinstance(self.base_path, str) or "\0" in self.base_path or not self.base_path:
+            raise ValueError(f"base_path={self.base_path!r}: the path of a directory is wanted")
+        for name in ("venv_name", "wsgi_dir"):
+            settings.below_vhost(name, getattr(self, name))
+        settings.identifier("module_name", self.module_name, dotted=True)
+        settings.identifier("object_name", self.object_name)
+        for name in ("watch_paths", "watch_ignore"):
+            settings.names(name, getattr(self, name))
+        for path in self.watch_paths:
+            if os.path.isabs(path):
+                raise ValueError(f"watch_paths: {path!r} is not relative to the vhost's directory")
+        settings.choice("watch", self.watch, settings.WATCH)
+        settings.choice("isolation", self.isolation, settings.ISOLATION)
+        settings.seconds("update_interval", self.update_interval)
+        settings.seconds("load_timeout", self.load_timeout)
+        for name in ("settle", "sweep_interval", "grace_period"):
+            settings.seconds(name, getattr(self, name), zero=True)
+
+    def _isolations(self) -> dict[str, Callable[[], Isolation]]:
+        from .isolation.imports import ImportsIsolation
+
+        return {"imports": ImportsIsolation}
+
+    # Hooks
+
+    def get_server_path(self, host_name: str, port: int = 80) -> Path:
+        """Return the absolute directory of a vhost.
+
+        ``host_name`` is normalised: lower case, no port, no trailing dot, no IPv6 brackets.
+        ``port`` counts only for ``%p`` in vhost_pattern; an override need not take it. Raises
+        errors.BadHost (400) where the result would leave base_path. Called from request threads.
+        """
+        return Path(self._pattern.path(os.path.abspath(self.base_path), host_name, port))
+
+    def get_venv_paths(self, path: Path) -> list[Path]:
+        """Return the site-packages directories of the vhost at ``path``. From loading threads."""
+        venv = path / self.venv_name
+        return sorted(venv.glob("lib/python*/site-packages"))
+
+    def get_version(self, path: Path) -> object:
+        """Return what is compared with ``==`` to see whether the vhost at ``path`` changed.
+
+        An override decides alone, and is asked every ``update_interval`` seconds besides after
+        each change that was noticed. FileNotFoundError says that the vhost is gone. Called from
+        the reloader's thread, for all vhosts in turn, and from loading threads.
+        """
+        return measure(self._engine.loader.target(path), self._ignore)
+
+    def get_isolation(self, path: Path) -> str:
+        """Return "auto", "imports" or "process" for the vhost at ``path``. From loading threads."""
+        return self.isolation
+
+    def get_python(self, path: Path) -> Path:
+        """Return the interpreter of the vhost's worker process. Called from loading threads."""
+        return path / self.venv_name / "bin" / "python"
+
+    def not_found(self, environ: Environ, start_response: StartResponse) -> Response:
+        """Answer for a vhost that does not exist; a WSGI application."""
+        return answers.not_found(environ, start_response)
+
+    def unavailable(self, environ: Environ, start_response: StartResponse) -> Response:
+        """Answer for a vhost that cannot be served; a WSGI application.
+
+        ``environ["mod_wsgi_van.status"]`` is the status to send: 500 when it failed to load, 503
+        while it is still loading, then with ``environ["mod_wsgi_van.retry_after"]`` seconds.
+        """
+        return answers.unavailable(environ, start_response)
+
+    # Requests
+
+    def application(self, environ: Environ, start_response: StartResponse) -> Response:
+        """The WSGI application of all vhosts."""
+        slot = self._memo.get(environ.get("HTTP_HOST"))
+        # One read of the slot's reference decides what answers this request; the lease in its
+        # environ keeps that from being retired before the request is over.
+        release = slot.release if slot is not None else None
+        if release is None:
+            release = self._find(environ)
+        environ[RELEASE] = release.lease
+        return release.application(environ, start_response)
+
+    def _find(self, environ: Environ) -> Release | Answer:
+        """The slow path: parse the host, find its slot, load it or wait for whoever does."""
+        self._engine.start(environ)
+        header = environ.get("HTTP_HOST")
+        try:
+            host = normalise(header if header is not None else environ.get("SERVER_NAME", ""))
+            path = self._server_path(host, environ)
+        except BadHost:
+            return self._bad_request
+        except Exception as error:
+            self._engine.complain(f"get_server_path({host!r}) raised {error!r}")
+            return self._broken
+        slot, release = self._engine.release(host, path)
+        if header is not None and not self._pattern.uses_port and slot is not None:
+            if len(self._memo) >= _MEMO_LIMIT:
+                self._memo = {}
+            self._memo[header] = slot
+        return release if release is not None else self._busy
+
+    def _server_path(self, host: str, environ: Environ) -> Path:
+        if self._pattern.uses_port and type(self).get_server_path is Router.get_server_path:
+            return self.get_server_path(host, int(environ.get("SERVER_PORT") or 80))
+        return Path(self.get_server_path(host))
+
+    def _answer_not_found(self, environ: Environ, start_response: StartResponse) -> Response:
+        return self.not_found(environ, start_response)
+
+    def _answer_busy(self, environ: Environ, start_response: StartResponse) -> Response:
+        environ[answers.STATUS] = "503 Service Unavailable"
+        environ[answers.RETRY_AFTER] = "5"
+        return self.unavailable(environ, start_response)
+
+    def _answer_broken(self, environ: Environ, start_response: StartResponse) -> Response:
+        environ[answers.STATUS] = "500 Internal Server Error"
+        return self.unavailable(environ, start_response)
+
+    # Life
+
+    def shutdown(self) -> None:
+        """End the threads and run the exit handlers of all releases.
+
+        Called by mod_wsgi or atexit when the process ends; may be called twice. What is loaded
+        goes on answering, nothing is loaded or reloaded any more.
+        """
+        self._engine.shutdown()
