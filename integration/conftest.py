@@ -1,0 +1,77 @@
+"""Fixtures: each mod_wsgi in turn, servers that end with the test, the log of a failed one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Generator, Iterator
+
+import pytest
+
+from integration import comparison, places
+from integration.server import flavours
+from integration.server.flavours import Flavour
+from integration.server.running import Running, prepare
+
+Serve = Callable[..., Running]
+
+SERVERS = pytest.StashKey[list[Running]]()
+FAILED = pytest.StashKey[bool]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[SERVERS] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        for running in item.config.stash[SERVERS]:
+            report.sections.append(("error log of httpd", running.httpd.log()[-20_000:]))
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for line in comparison.table():
+        terminalreporter.write_line(line)
+
+
+def _demand(lack: str) -> None:
+    """Skip without httpd; on the build machine, where it must be there, fail."""
+    if lack and os.environ.get("CI") == "true":
+        pytest.fail(f"CI=true, and integration cannot run: {lack}")
+    if lack:
+        pytest.skip(f"integration needs httpd: {lack}")
+
+
+@pytest.fixture(scope="session", params=flavours.NAMES)
+def flavour(request: pytest.FixtureRequest) -> Iterator[Flavour]:
+    _demand("" if places.httpd() else "no httpd program (apt install apache2)")
+    _demand(flavours.missing(request.param))
+    directory = places.new_directory()
+    yield flavours.flavour(request.param, directory)
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(params=["daemon", "embedded"])
+def mode(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def serve(flavour: Flavour, request: pytest.FixtureRequest) -> Iterator[Serve]:
+    """A function that starts a server: mode, settings=, changes= (see running.prepare)."""
+    servers = request.config.stash[SERVERS]
+
+    def start(mode: str = "daemon", **how: object) -> Running:
+        running = prepare(flavour, mode, **how)  # type: ignore[arg-type]
+        servers.append(running)
+        running.httpd.start()
+        return running
+
+    yield start
+    while servers:
+        servers.pop().end()

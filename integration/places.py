@@ -1,0 +1,50 @@
+"""Where things are: the project, what tests build once, and what they need of this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def readable_by_all(path: Path) -> bool:
+    """Whether another user, as the daemon process is, can reach ``path``."""
+    return all(parent.stat().st_mode & 0o001 for parent in (path, *path.parents))
+
+
+def _build_directory() -> Path:
+    inside = PROJECT / ".build"
+    inside.mkdir(mode=0o755, exist_ok=True)
+    if os.geteuid() != 0 or readable_by_all(inside):
+        return inside
+    # Started as root, httpd's processes run as www-data, who cannot enter root's home.
+    outside = Path(tempfile.gettempdir()) / "mod_wsgi_van-build"
+    outside.mkdir(mode=0o755, exist_ok=True)
+    if outside.stat().st_uid != os.geteuid():
+        raise PermissionError(f"{outside} belongs to somebody else: remove it")
+    return outside
+
+
+BUILD = _build_directory()
+
+
+def new_directory() -> Path:
+    """A temporary directory that the daemon's user can enter, unlike those of mkdtemp."""
+    path = Path(tempfile.mkdtemp(prefix="van-"))
+    path.chmod(0o755)
+    return path
+
+
+def httpd() -> str | None:
+    """The httpd program, or None."""
+    search = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
+    return shutil.which("apache2", path=search) or shutil.which("httpd", path=search)
+
+
+def system_python() -> str:
+    """The Python that Debian's mod_wsgi is built for; elsewhere the one that runs the tests."""
+    return "/usr/bin/python3" if Path("/usr/bin/python3").exists() else sys.executable

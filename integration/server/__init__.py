@@ -1,0 +1,1 @@
+"""A private httpd whose configuration is the README's."""

@@ -1,0 +1,62 @@
+"""The builds of mod_wsgi that are tested, each with the environment that its daemon runs in."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from integration.places import PROJECT, system_python
+from integration.sites.environments import environment, site_packages
+
+DEBIAN = "4.9.4"
+PYPI = "6.1.1"
+NAMES = (DEBIAN, PYPI)
+
+MODULES = Path("/usr/lib/apache2/modules")
+DEPENDENCIES = ("watchdog>=7.1",)
+
+
+@dataclass(frozen=True, slots=True)
+class Flavour:
+    """One mod_wsgi: its shared object and a daemon environment that holds the router."""
+
+    name: str
+    module: Path
+    home: Path
+    python: str
+
+
+def missing(name: str) -> str:
+    """What this machine lacks for the flavour, "" when nothing."""
+    if not (MODULES / "mod_vhost_alias.so").exists():
+        return f"no Apache modules in {MODULES} (apt install apache2)"
+    if name == DEBIAN and not (MODULES / "mod_wsgi.so").exists():
+        return "no mod_wsgi.so (apt install libapache2-mod-wsgi-py3)"
+    if name == PYPI and not (shutil.which("apxs") or shutil.which("apxs2")):
+        return "no apxs to build mod_wsgi with (apt install apache2-dev python3-dev)"
+    return ""
+
+
+def flavour(name: str, directory: Path) -> Flavour:
+    """The flavour, its daemon environment with a fresh copy of the router at ``directory``."""
+    python = system_python()
+    home = directory / "home"
+    shutil.copytree(environment(python, DEPENDENCIES), home, symlinks=True)
+    install_router(home)
+    return Flavour(name, _module(name, python), home, python)
+
+
+def install_router(home: Path) -> None:
+    """Copy the working tree's package into an environment."""
+    target = site_packages(home) / "mod_wsgi_van"
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(PROJECT / "mod_wsgi_van", target, ignore=ignore)
+
+
+def _module(name: str, python: str) -> Path:
+    if name == DEBIAN:
+        return MODULES / "mod_wsgi.so"
+    built = environment(python, (), from_source=(f"mod_wsgi=={PYPI}",))
+    (module,) = site_packages(built).glob("mod_wsgi/server/mod_wsgi-*.so")
+    return module

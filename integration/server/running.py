@@ -1,0 +1,61 @@
+"""A tree of vhosts with a private httpd in front of it."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+
+from integration import places
+from integration.client import Answer, ask
+from integration.server.configuration import (
+    Changes,
+    Layout,
+    configuration,
+    write_wsgi_file,
+)
+from integration.server.flavours import Flavour
+from integration.server.httpd import Httpd, free_port
+from integration.sites.tree import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What a test holds: where the vhosts are, the server, and how to ask it."""
+
+    layout: Layout
+    tree: Tree
+    httpd: Httpd
+
+    @property
+    def port(self) -> int:
+        return self.layout.port
+
+    def ask(
+        self, host: str, path: str = "/", *, method: str = "GET", body: bytes | None = None
+    ) -> Answer:
+        return ask(self.port, host, path, method=method, body=body)
+
+    def touch_wsgi_file(self) -> None:
+        (self.layout.etc / "app.wsgi").touch()
+
+    def end(self) -> None:
+        try:
+            self.httpd.stop()
+        finally:
+            shutil.rmtree(self.layout.root)
+
+
+def prepare(
+    flavour: Flavour,
+    mode: str,
+    *,
+    settings: str = "",
+    changes: Changes = (),
+    wsgi_changes: Changes = (),
+) -> Running:
+    """A server that is configured and not started; ``end`` it in any case."""
+    layout = Layout(places.new_directory(), free_port())
+    tree = Tree(layout.base)
+    write_wsgi_file(layout, settings, wsgi_changes)
+    text = configuration(layout, flavour, mode, changes)
+    return Running(layout, tree, Httpd(layout.root, layout.port, text))

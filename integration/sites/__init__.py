@@ -1,0 +1,1 @@
+"""Directories full of vhosts, the environments in them and the applications they serve."""

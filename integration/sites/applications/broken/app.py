@@ -1,0 +1,1 @@
+raise RuntimeError("this release of @site@ is broken")

@@ -1,0 +1,3 @@
+import sys
+
+sys.exit("this release of @site@ ends the interpreter")

@@ -1,0 +1,1 @@
+"""The package whose modules are imported while requests are handled."""

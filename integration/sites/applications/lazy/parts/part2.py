@@ -1,0 +1,4 @@
+def seen():
+    from helper import seen as of_helper
+
+    return of_helper()

@@ -1,0 +1,117 @@
+"""Restarts, recycling, several processes, and what an operator finds in the error log."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import pytest
+
+from integration.conftest import Serve
+from integration.load import Load
+from integration.server.httpd import daemons
+from integration.server.running import Running
+from integration.waiting import until
+
+HOST = "one.domain.org"
+SECOND = "two.domain.org"
+
+
+def pids(running: Running, host: str = HOST) -> int:
+    return int(running.ask(host).json()["pid"])
+
+
+def start(serve: Serve, mode: str, *changes: tuple[str, str]) -> Running:
+    running = serve(mode, changes=changes)
+    for host in (HOST, SECOND):
+        running.tree.deploy(host, "plain", 1)
+    return running
+
+
+def test_graceful_restarts_under_load_lose_nothing(serve: Serve, mode: str) -> None:
+    running = start(serve, mode)
+    before = pids(running)
+    with Load(running.port, [HOST, SECOND]) as load:
+        for _ in range(3):
+            load.wait_for(50)
+            running.httpd.signal_and_wait(signal.SIGUSR1)
+        load.wait_for(50)
+    assert not load.bad, load.bad[:5]
+    assert pids(running) != before
+
+
+def test_a_touch_of_the_wsgi_file_starts_a_new_router(serve: Serve) -> None:
+    running = start(serve, "daemon")
+    before = pids(running)
+    with Load(running.port, [HOST, SECOND]) as load:
+        load.wait_for(50)
+        running.touch_wsgi_file()
+        until(lambda: pids(running) != before, "another process answers", tell=running.httpd.log)
+        load.wait_for(50)
+    assert not load.bad, load.bad[:5]
+    until(lambda: before not in daemons(running.httpd), "the old process ends")
+
+
+def test_maximum_requests_recycles_without_loss(serve: Serve) -> None:
+    running = start(serve, "daemon", ("maximum-requests=100000", "maximum-requests=200"))
+    with Load(running.port, [HOST, SECOND]) as load:
+        load.wait_for(1000)
+    assert not load.bad, load.bad[:5]
+    assert len({pid for _, pid in load.newest}) >= 4
+
+
+def test_two_daemon_processes_each_reload(serve: Serve) -> None:
+    running = start(serve, "daemon", ("processes=1", "processes=2"))
+    with Load(running.port, [HOST] * 6 + [SECOND] * 2) as load:
+        for number in range(2, 22):
+            running.tree.deploy(HOST, "plain", number)
+
+            def live(wanted: int = number) -> bool:
+                newest = [seen for (host, _), seen in load.newest.items() if host == HOST]
+                return len(newest) == 2 and min(newest) == wanted
+
+            until(live, f"release {number} in both processes", tell=running.httpd.log)
+    assert not load.bad, load.bad[:5]
+
+
+@pytest.mark.parametrize("group", ["%{GLOBAL}", "%{SERVER}"])
+def test_the_end_is_quick_and_clean(serve: Serve, group: str) -> None:
+    running = start(serve, "daemon", ("%{GLOBAL}", group))
+    assert running.ask(HOST).status == 200
+    processes = daemons(running.httpd)
+    assert len(processes) == 1
+    running.httpd.stop()
+    log = running.httpd.log()
+    assert "Aborting process" not in log and "Traceback" not in log, log
+
+
+def test_a_request_in_flight_outlives_its_release(serve: Serve, mode: str) -> None:
+    running = serve(mode)
+    built = running.tree.deploy(HOST, "wsgi", 1)
+    old = running.ask(HOST).json()["load"]
+    answers: list[str] = []
+    waiting = threading.Thread(target=lambda: answers.append(running.ask(HOST, "/wait").text))
+    waiting.start()
+    running.tree.deploy(HOST, "plain", 2)
+    until(lambda: "seen" in running.ask(HOST).json(), "the new release", tell=running.httpd.log)
+    assert waiting.is_alive()
+    (built / "go").touch()
+    waiting.join()
+    assert answers == [old]
+
+
+def test_the_log_tells_each_event_once(serve: Serve) -> None:
+    running = start(serve, "daemon")
+    assert running.ask(HOST).status == 200
+    first = (running.tree.base / HOST).resolve()
+    second = running.tree.deploy(HOST, "plain", 2)
+    until(lambda: running.ask(HOST).json()["seen"][0][1] == "2", "the new release")
+    running.tree.delete(HOST)
+    until(lambda: running.ask(HOST).status == 404, "the vhost is gone")
+    httpd = running.httpd
+    loaded = httpd.lines(rf"{HOST}: loaded {first}/wsgi in \d+ ms")
+    reloaded = httpd.lines(rf"{HOST}: reloaded in \d+ ms: {first}/wsgi -> {second}/wsgi")
+    unloaded = httpd.lines(f"{HOST}: unloaded: {running.tree.base / HOST}/wsgi is gone")
+    assert [len(lines) for lines in (loaded, reloaded, unloaded)] == [1, 1, 1], httpd.log()
+    assert len(httpd.lines(f"{HOST}: ")) == 3, httpd.log()
+    assert all("[wsgi:error]" in line for line in loaded + reloaded + unloaded)
