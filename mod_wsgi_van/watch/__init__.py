@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 from ..ignore import Ignore
+from .auto import Auto
 from .contract import Stale, Target, Watcher
+from .inotify import InotifyWatcher
 from .polling import Polling
 
 __all__ = ["ENVIRONMENT", "SETTINGS", "Stale", "Target", "Watcher", "open_watcher"]
+
+log = logging.getLogger(__name__)
 
 SETTINGS = ("auto", "inotify", "polling")
 ENVIRONMENT = "MOD_WSGI_VAN_WATCH"
@@ -20,7 +25,15 @@ def open_watcher(setting: str, stale: Stale, *, ignore: Ignore, update_interval:
     Nothing is opened and no thread runs before its ``start()``. Raises ValueError for a setting
     that does not exist.
     """
-    setting = os.environ.get(ENVIRONMENT) or setting
+    wanted = os.environ.get(ENVIRONMENT)
+    why = f"{ENVIRONMENT}={wanted}" if wanted else f'watch="{setting}"'
+    setting = wanted or setting
     if setting not in SETTINGS:
-        raise ValueError(f"watch must be one of {', '.join(SETTINGS)}, not {setting!r}")
-    return Polling(stale, ignore=ignore, update_interval=update_interval)
+        raise ValueError(f"watch must be one of {', '.join(SETTINGS)}; {why} is not")
+    if setting == "polling":
+        log.info("watching by polling every %s s: %s", update_interval, why)
+        return Polling(stale, ignore=ignore, update_interval=update_interval)
+    if setting == "inotify":
+        log.info("watching with inotify: %s", why)
+        return InotifyWatcher(stale, ignore=ignore)
+    return Auto(stale, ignore=ignore, update_interval=update_interval)

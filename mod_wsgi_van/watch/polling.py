@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from .. import version
 from ..ignore import Ignore
+from .chain import Identity, identify
 from .contract import Stale, Target
 
 log = logging.getLogger(__name__)
@@ -25,18 +26,12 @@ log = logging.getLogger(__name__)
 SHARE = 0.05  # of one core, for a whole sweep
 FLOOR = 0.2  # of that for measuring, however long the stats took: the rotation never stands still
 
-Look = tuple[int, int, int, int] | int
-"""Device, inode, mtime and ctime (ns) of where a path leads, or the errno where it leads nowhere.
-
-Never the inode alone: ext4 gives the number of a deleted directory to the next one created.
-"""
-
 
 @dataclass(slots=True, eq=False)
 class _Entry:
     key: str
     target: Target
-    look: Look
+    seen: Identity | None  # None: the path leads nowhere
     fresh: bool = True  # a change may have slipped in before it was added: to be reported once
     version: version.Version | int | None = None  # the errno where it could not be measured
     round: int = 0  # the rotation in which it was measured
@@ -45,14 +40,6 @@ class _Entry:
     def measurable(self) -> bool:
         target = self.target
         return target.tree or bool(target.trees or target.files)
-
-
-def _look(path: str) -> Look:
-    try:
-        found = os.stat(path)
-    except OSError as error:
-        return error.errno or -1
-    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns
 
 
 class Polling:
@@ -94,7 +81,7 @@ class Polling:
             return
         known = self._entries.get(key)
         if known is None or known.target != target:
-            self._entries[key] = _Entry(key, target, _look(target.path))
+            self._entries[key] = _Entry(key, target, identify(target.path))
 
     def remove(self, key: str) -> None:
         self._entries.pop(key, None)
@@ -136,13 +123,13 @@ class Polling:
         self._rotate(entries, max(begin + budget, now + FLOOR * budget))
 
     def _glance(self, entry: _Entry) -> None:
-        look = _look(entry.target.path)
-        if look != entry.look:
-            entry.look = look
+        seen = identify(entry.target.path)
+        if seen != entry.seen:
+            entry.seen = seen
             # Bytecode that appears moves the directory's mtime too: the version knows better.
             if entry.version is None or self._measured_anew(entry):
                 self._report(entry)
-        elif entry.fresh and not (entry.measurable or isinstance(look, int)):
+        elif entry.fresh and seen is not None and not entry.measurable:
             self._report(entry)
         if not entry.measurable:
             entry.fresh = False

@@ -1,0 +1,132 @@
+"""The watcher that chooses per key: inotify where it can be trusted and had, polling elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+
+from ..errors import WatchError
+from ..ignore import Ignore
+from . import kernel
+from .contract import Stale, Target
+from .inotify import InotifyWatcher
+from .polling import Polling
+from .refusal import Refused
+
+log = logging.getLogger(__name__)
+
+
+class Auto:
+    """Watcher that moves to polling what inotify refuses, and says so once per reason.
+
+    ``make`` opens an inotify instance; ``retry`` is how many seconds after inotify could not be
+    had at all the next new key tries again.
+    """
+
+    name = "auto"
+
+    def __init__(
+        self,
+        stale: Stale,
+        *,
+        ignore: Ignore,
+        update_interval: float,
+        make: Callable[[], kernel.Inotify] = kernel.Inotify,
+        retry: float = 60.0,
+    ) -> None:
+        self._interval = update_interval
+        self._retry = retry
+        self._polling = Polling(stale, ignore=ignore, update_interval=update_interval)
+        self._inotify = InotifyWatcher(stale, ignore=ignore, refused=self._refused, make=make)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()  # guards which of the two has a key, and what follows
+        self._pid = os.getpid()
+        self._started = self._stopped = False
+        self._retry_at: float | None = None  # monotonic; None while inotify works
+        self._said: set[str] = set()
+
+    def start(self) -> None:
+        self._own()
+        with self._lock:
+            if not self._started and not self._stopped:
+                self._started = True
+                if self._start_inotify():
+                    log.info("watching with inotify")
+
+    def _start_inotify(self) -> bool:
+        try:
+            self._inotify.start()
+        except WatchError as error:
+            self._retry_at = time.monotonic() + self._retry
+            self._say("all", str(error), "everything")
+            self._start_polling()
+            return False
+        self._retry_at = None
+        return True
+
+    def add(self, key: str, target: Target) -> None:
+        self._own()
+        with self._lock:
+            if self._stopped:
+                return
+            if self._retry_at is not None and time.monotonic() >= self._retry_at:
+                self._start_inotify()
+            if self._retry_at is not None:
+                self._poll(key, target)
+                return
+            why = self._inotify.arm(key, target)
+            if why is None:
+                self._polling.remove(key)
+            else:
+                self._say(why.kind, str(why), key)
+                self._poll(key, target)
+
+    def remove(self, key: str) -> None:
+        self._own()
+        with self._lock:
+            self._inotify.remove(key)
+            self._polling.remove(key)
+
+    def stop(self) -> None:
+        self._own()
+        with self._lock:
+            self._stopped = True
+        self._inotify.stop()
+        self._polling.stop()
+
+    def after_fork(self) -> None:
+        self._inotify.after_fork()
+        self._polling.after_fork()
+        self._begin()
+
+    def _own(self) -> None:
+        if self._pid != os.getpid():
+            self.after_fork()
+
+    def _refused(self, key: str, target: Target, why: Refused) -> None:
+        """inotify let a key go; called from its worker thread."""
+        with self._lock:
+            if not self._stopped and not self._inotify.knows(key):
+                self._say(why.kind, str(why), key)
+                self._poll(key, target)
+
+    def _poll(self, key: str, target: Target) -> None:
+        self._polling.add(key, target)
+        if self._started:
+            self._start_polling()
+
+    def _start_polling(self) -> None:
+        try:
+            self._polling.start()
+        except RuntimeError as error:  # the next key that needs it tries again
+            self._say("polling", f"VAN020: no thread can be had for polling ({error})", "nothing")
+
+    def _say(self, kind: str, why: str, what: str) -> None:
+        if kind not in self._said:
+            self._said.add(kind)
+            log.warning("%s; polling %s every %s s", why, what, self._interval)
