@@ -1,0 +1,187 @@
+"""Finds httpd and mod_wsgi on this machine and writes the configuration of a private httpd."""
+
+from __future__ import annotations
+
+import grp
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from mod_wsgi_van.cli.problem import Unusable
+
+_PROGRAMS = ("apache2", "httpd")
+# Debian and RHEL keep it in sbin, which is not on everybody's PATH; Homebrew for Apple, for Intel.
+_DIRECTORIES = (
+    "/usr/sbin",
+    "/usr/local/sbin",
+    "/opt/homebrew/opt/httpd/bin",
+    "/usr/local/opt/httpd/bin",
+)
+_MODULES = (
+    "/usr/lib/apache2/modules",
+    "/usr/lib64/httpd/modules",
+    "/usr/lib/httpd/modules",
+    "/opt/homebrew/opt/httpd/lib/httpd/modules",
+    "/usr/local/opt/httpd/lib/httpd/modules",
+    "/usr/libexec/apache2",
+)
+_USERS = ("www-data", "apache", "_www", "http", "nobody")
+_MPMS = ("event", "worker", "prefork")
+_LOCALE = "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8"
+
+# Nothing of the caller's environment but this: PYTHON* and the PATH of an active environment
+# change which Python mod_wsgi starts.
+ENVIRON = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LANG": _LOCALE,
+}
+_PASSED_ON = ("MOD_WSGI_VAN_WATCH", "TMPDIR")
+
+THREADS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Apache:
+    """An httpd with a mod_wsgi: absolute paths; ``python_home`` "" is mod_wsgi's own choice."""
+
+    program: str
+    modules: str
+    built_in: frozenset[str]  # sources as httpd -l names them: mod_unixd.c, event.c
+    wsgi_module: str
+    python_home: str = ""
+
+
+def find() -> Apache:
+    """Raises Unusable when httpd, its modules or mod_wsgi are missing."""
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *_DIRECTORIES])
+    program = next(filter(None, (shutil.which(name, path=path) for name in _PROGRAMS)), None)
+    if program is None:
+        raise Unusable("there is no Apache httpd (apt install apache2)")
+    modules = next((each for each in _MODULES if Path(each, "mod_authz_core.so").exists()), None)
+    if modules is None:
+        raise Unusable(f"the modules of {program} are in none of {', '.join(_MODULES)}")
+    wsgi_module, python_home = _mod_wsgi(Path(modules))
+    return Apache(program, modules, _built_in(program), wsgi_module, python_home)
+
+
+def _mod_wsgi(modules: Path) -> tuple[str, str]:
+    """The PyPI package beside us, built for this very Python, before the distribution's."""
+    spec = importlib.util.find_spec("mod_wsgi")
+    for directory in spec.submodule_search_locations or () if spec else ():
+        for module in Path(directory).glob("server/mod_wsgi-*.so"):
+            return str(module), sys.base_prefix
+    for name in ("mod_wsgi.so", "mod_wsgi_python3.so"):
+        if (modules / name).exists():
+            return str(modules / name), ""
+    raise Unusable(
+        "Apache has no mod_wsgi (apt install libapache2-mod-wsgi-py3, or pip install mod_wsgi)"
+    )
+
+
+def _built_in(program: str) -> frozenset[str]:
+    listing = subprocess.run([program, "-l"], capture_output=True, text=True, env=environ())
+    return frozenset(listing.stdout.split())
+
+
+def environ() -> dict[str, str]:
+    """The environment of httpd."""
+    return ENVIRON | {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+
+
+def daemon_user() -> str:
+    """Whom httpd runs applications as: "" for the caller, who is not root.
+
+    Raises Unusable when root's httpd would have nobody to become.
+    """
+    if os.geteuid() != 0:
+        return ""
+    known = {each.pw_name for each in pwd.getpwall()}
+    for user in _USERS:
+        if user in known:
+            return user
+    raise Unusable(f"httpd does not serve as root, and there is no user {', '.join(_USERS)}")
+
+
+def check_readable(user: str, path: str) -> None:
+    """Raises Unusable unless ``user`` (as from daemon_user) can list and enter the directory."""
+    if not user:
+        return
+    entry = pwd.getpwnam(user)
+    # A process of its own: access(2) asks for the real user, and every directory above counts.
+    answer = subprocess.run(
+        ["/bin/sh", "-c", 'test -r "$1" && test -x "$1"', "sh", path],
+        cwd="/",
+        user=entry.pw_uid,
+        group=entry.pw_gid,
+        extra_groups=[],
+    )
+    if answer.returncode:
+        raise Unusable(f"the user {user}, as whom root's httpd serves, cannot read {path}")
+
+
+def configuration(apache: Apache, root: Path, script: Path, listen: str, user: str) -> str:
+    """The text of httpd.conf. Relative to ``root``: run/ (writable), python/ (what is imported)."""
+    lines = [
+        *_load_modules(apache),
+        f"ServerRoot {quoted(root)}",
+        f"DefaultRuntimeDir {quoted(root / 'run')}",
+        f"PidFile {quoted(root / 'run/httpd.pid')}",
+        "ErrorLog /dev/stderr",
+        'ErrorLogFormat "%M"',
+        "LogLevel warn",
+        "ServerName localhost",
+        f"Listen {listen}",
+        *_user(user),
+        *_wsgi(apache, root, script),
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _load_modules(apache: Apache) -> list[str]:
+    names = ["unixd", "authz_core"]
+    if not any(f"{mpm}.c" in apache.built_in for mpm in _MPMS):
+        mpms = (f"mpm_{mpm}" for mpm in _MPMS)
+        names += [mpm for mpm in mpms if Path(apache.modules, f"mod_{mpm}.so").exists()][:1]
+    return [
+        f"LoadModule {name}_module {quoted(Path(apache.modules, f'mod_{name}.so'))}"
+        for name in names
+        if f"mod_{name}.c" not in apache.built_in
+    ] + [f"LoadModule wsgi_module {quoted(apache.wsgi_module)}"]
+
+
+def _user(user: str) -> list[str]:
+    if not user:
+        return []
+    return [f"User {user}", f"Group {grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name}"]
+
+
+def _wsgi(apache: Apache, root: Path, script: Path) -> list[str]:
+    home = [f"WSGIPythonHome {quoted(apache.python_home)}"] if apache.python_home else []
+    group = "process-group=van application-group=%{GLOBAL}"
+    return [
+        *home,
+        f"WSGISocketPrefix {quoted(root / 'run/wsgi')}",
+        "WSGIRestrictEmbedded On",
+        f"WSGIDaemonProcess van processes=1 threads={THREADS} display-name=%{{GROUP}}"
+        f" lang={_LOCALE} locale={_LOCALE} python-path={quoted(root / 'python')}",
+        "WSGIProcessGroup van",
+        "WSGIApplicationGroup %{GLOBAL}",
+        f"WSGIScriptAlias / {quoted(script)}",
+        # Loaded before the first request, so that what is wrong is known at once.
+        f"WSGIImportScript {quoted(script)} {group}",
+        "UseCanonicalName Off",
+        "<Directory />",
+        "  Require all granted",
+        "</Directory>",
+    ]
+
+
+def quoted(argument: str | Path) -> str:
+    """As an argument in httpd.conf."""
+    escaped = str(argument).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -1,0 +1,9 @@
+"""What the command line reports in one line."""
+
+
+class Problem(Exception):
+    """The command cannot do what was asked; exit status 1."""
+
+
+class Unusable(Problem):
+    """A server cannot be had here; the text says why and what would help."""

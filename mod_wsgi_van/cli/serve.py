@@ -1,0 +1,100 @@
+"""Serves a base directory in the foreground: Apache where it can be had, waitress otherwise."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mod_wsgi_van.cli import embedded, httpd
+from mod_wsgi_van.cli.interruption import Interruption
+from mod_wsgi_van.cli.problem import Problem, Unusable
+
+ADDRESS = "127.0.0.1"
+SERVERS = ("auto", "apache", "waitress")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be served: ``settings`` are the Router's, with an absolute base_path."""
+
+    settings: Mapping[str, Any]
+    port: int  # 0: any free one
+    server: str
+
+
+def serve(order: Order, ready: Callable[[int], None]) -> None:
+    """Serve until SIGINT, SIGTERM or SIGHUP; ``ready`` is called with the port.
+
+    Raises Problem.
+    """
+    check_base(order.settings["base_path"])
+    with Interruption() as interruption:
+        try:
+            with _listening(order.port) as listening:
+                _serve(order, listening, ready, interruption)
+        except KeyboardInterrupt:
+            print("\nEnded.", flush=True)
+
+
+def check_base(path: str) -> None:
+    """Raises Problem unless vhosts can be looked for there."""
+    if not Path(path).is_dir():
+        raise Problem(f"base path {path} is not a directory")
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise Problem(f"base path {path} cannot be read: permission denied")
+
+
+def _listening(port: int) -> socket.socket:
+    """A bound socket: whether the port can be had is asked once, for both servers."""
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((ADDRESS, port))
+        # A bind with SO_REUSEADDR alone succeeds beside a socket that is bound but not listening.
+        bound.listen()
+    except OSError as error:
+        bound.close()
+        if error.errno == errno.EADDRINUSE:
+            raise Problem(f"port {port} is in use (choose another with --port)") from error
+        if error.errno == errno.EACCES:
+            raise Problem(f"port {port} needs root's rights (use --port 1024 or above)") from error
+        raise Problem(f"port {port} cannot be used: {error.strerror}") from error
+    return bound
+
+
+def _serve(
+    order: Order,
+    listening: socket.socket,
+    ready: Callable[[int], None],
+    interruption: Interruption,
+) -> None:
+    port = listening.getsockname()[1]
+    base = order.settings["base_path"]
+
+    def announce(server: str, because: str) -> None:
+        print(f"Serving {base} on http://{ADDRESS}:{port}/ with {server}{because}", flush=True)
+        ready(port)
+
+    because = ", as asked for"
+    if order.server != "waitress":
+        listening.close()  # httpd binds it itself
+        why = ", as asked for" if order.server == "apache" else ": it has mod_wsgi"
+        try:
+            httpd.run(
+                order.settings, f"{ADDRESS}:{port}", lambda name: announce(name, why), interruption
+            )
+        except Unusable as error:
+            if order.server == "apache":
+                raise
+            because = f": {error}"
+        listening = _listening(port)
+    with listening:
+        try:
+            embedded.run(order.settings, listening, lambda name: announce(name, because))
+        except Unusable as error:
+            raise Problem(f"{error}; not with Apache{because}") from error
