@@ -1,0 +1,66 @@
+"""Loading extension modules for a release: what the real table showed is there afterwards.
+
+A module with single-phase initialisation (PEP 489) stores itself in the real ``sys.modules``, and
+a stand-in for its name belongs there.
+"""
+
+from __future__ import annotations
+
+import _imp
+import functools
+import operator
+import threading
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from .internals import real_modules
+
+if TYPE_CHECKING:
+    from .system import System
+
+# Seconds to wait for another release that initialises the same file: a C function that never
+# returns must not stop others for ever, and beside it they are no worse off than with one vhost.
+_PATIENCE = 10.0
+_MISSING = object()
+
+_files_lock = threading.Lock()  # guards _files
+_files: dict[str, threading.RLock] = {}
+
+
+def private_imp(system: System) -> ModuleType:
+    """The ``_imp`` of one release: an import lock of its own, and the table kept whole."""
+    private = ModuleType("_imp")
+    vars(private).update(vars(_imp))
+    vars(private).update(
+        acquire_lock=system.lock.acquire,
+        release_lock=system.lock.release,
+        create_dynamic=functools.partial(create_dynamic, system),
+    )
+    return private
+
+
+def create_dynamic(system: System, spec: Any, file: Any = None) -> Any:
+    """``_imp.create_dynamic``, one at a time for each file, whichever releases load it."""
+    # Its stand-in must be there before: nobody else changes the entry while this runs.
+    system.modules.announce(spec.name)
+    with _files_lock:
+        lock = _files.setdefault(spec.origin, threading.RLock())
+    mine = lock.acquire(timeout=_PATIENCE)
+    try:
+        return _create(spec)
+    finally:
+        if mine:
+            lock.release()
+
+
+def _create(spec: Any) -> Any:
+    shown = real_modules.get(spec.name, _MISSING)
+    put_back = (
+        functools.partial(real_modules.pop, spec.name, None)
+        if shown is _MISSING
+        else functools.partial(real_modules.__setitem__, spec.name, shown)
+    )
+    # Both calls are made from C: no bytecode in between lets another thread see the module.
+    steps = (functools.partial(_imp.create_dynamic, spec), put_back)
+    module, _ = map(operator.call, steps)
+    return module

@@ -1,0 +1,94 @@
+"""The ``__import__`` of a release, and the way into it for imports that do not call it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .asking import asking, unasked
+from .internals import real_modules
+from .standins import StandIn, table
+
+if TYPE_CHECKING:
+    from .system import System
+
+Import = Callable[..., Any]
+_MISSING = object()
+
+
+def make_import(system: System) -> Import:
+    """The function that the import statement of the release's modules finds in their builtins.
+
+    The common cases, where everything is imported already, are answered here; the rest by
+    the release's own importlib.
+    """
+    get = system.modules.get
+    bootstrap = system.bootstrap
+
+    def __import__(
+        name: str,
+        globals: Mapping[str, Any] | None = None,
+        locals: Mapping[str, Any] | None = None,
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> Any:
+        if type(fromlist) is list and not fromlist and globals is locals and not level:
+            bootstrap._gcd_import(name)
+            module = get(name)
+            if real_modules.get(name) is not module:
+                # PyImport_Import() of C code (pickle, numpy): it throws away what is returned here
+                # and reads the real table instead. Show it the right module for that moment: after
+                # the next statement no bytecode runs that could let another thread in, and when it
+                # has read, it drops its `fromlist`, whose only item then puts back what was there.
+                fromlist.append(table.restorer(name))
+                real_modules[name] = module
+            return module
+        found = name
+        if level:
+            package = globals.get("__package__") if globals else None
+            if not package or not fromlist:
+                return bootstrap.__import__(name, globals, locals, fromlist, level)
+            if level > 1:
+                parts = package.rsplit(".", level - 1)
+                if len(parts) < level:
+                    return bootstrap.__import__(name, globals, locals, fromlist, level)
+                package = parts[0]
+            found = f"{package}.{name}" if name else package
+        elif not fromlist and "." in name:
+            return bootstrap.__import__(name, globals, locals, fromlist, level)
+        module = get(found)
+        if module is None or getattr(getattr(module, "__spec__", None), "_initializing", False):
+            return bootstrap.__import__(name, globals, locals, fromlist, level)
+        if fromlist and hasattr(module, "__path__"):
+            for item in fromlist:
+                if item == "*" or not hasattr(module, item):
+                    return bootstrap._handle_fromlist(module, fromlist, bootstrap._gcd_import)
+        return module
+
+    return __import__
+
+
+def make_real_find_and_load(original: Import) -> Import:
+    """What the real importlib does with a name that its table does not hold.
+
+    C code and shared modules end here when they import for a vhost. The decision is made before
+    a lock of the real import system is taken: those never wait for the locks of a release.
+    """
+
+    def _find_and_load(name: str, import_: Import) -> Any:
+        module = real_modules.get(name, _MISSING)
+        stands = type(module) is StandIn
+        if stands or module is _MISSING:
+            system = asking(2)
+            if system is not None:
+                if system.provides(name):
+                    return system.import_module(name)
+                # Loaded for a vhost, but not by it: nothing of it may stay in the shared module.
+                return unasked(original, name, import_)
+            if stands:
+                if (genuine := object.__getattribute__(module, "genuine")) is not None:
+                    return genuine
+                return table.load_genuine(name, lambda missing: original(missing, import_))
+        return original(name, import_)
+
+    return _find_and_load

@@ -1,0 +1,153 @@
+"""The Isolation that loads releases into this process, each with imports of its own."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import threading
+from typing import Any
+
+from ...errors import BadObject, LoadError
+from ..contract import Application, Source
+from . import internals
+from .failure import import_failed
+from .purge import purge
+from .system import System
+from .threads import hooks
+
+_log = logging.getLogger(__name__)
+
+
+class ImportsIsolation:
+    """Loads releases with a private import system each. ``_lock`` guards the counters."""
+
+    name = "imports"
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._hooked = False
+        self._living = 0
+        self._retired = 0
+
+    def load(self, source: Source) -> ImportsLoaded:
+        """Import the application; raises errors.LoadError, whatever its code raises."""
+        internals.check()
+        with self._lock:
+            if not self._hooked:
+                hooks.install()
+                self._hooked = True
+        system, application, error = _load(source)
+        if error is None:
+            with self._lock:
+                self._living += 1
+            return ImportsLoaded(self, system, application)
+        if system is not None:
+            _retire(system)
+        self._collect()
+        raise error
+
+    def shutdown(self) -> None:
+        """Give the interpreter back the functions that were replaced at the first load."""
+        with self._lock:
+            hooked, self._hooked = self._hooked, False
+        if hooked:
+            hooks.uninstall()
+
+    def after_fork(self) -> None:
+        """Nothing to forget: a release works in a child as it did in the parent."""
+        self._lock = threading.Lock()
+
+    def forget(self, system: System) -> None:
+        """A release has been retired."""
+        _retire(system)
+        with self._lock:
+            self._living -= 1
+        self._collect()
+
+    def _collect(self) -> None:
+        """A release is one large reference cycle; free it now, unless that would cost too much.
+
+        A collection looks at the objects of all living releases and holds the GIL meanwhile: where
+        there are many, wait until an eighth as many are to be freed. (CPython's own rule for its
+        oldest generation, a quarter, alone would leave an idle daemon with the garbage.)
+        """
+        with self._lock:
+            self._retired += 1
+            due = self._retired * 8 > self._living
+            if due:
+                self._retired = 0
+        if due:
+            gc.collect()
+
+
+class ImportsLoaded:
+    """One release in this process."""
+
+    def __init__(self, isolation: ImportsIsolation, system: System, application: Any) -> None:
+        self._isolation: ImportsIsolation | None = isolation
+        self._system: System | None = system
+        self._application: Application | None = application
+        self._lock = threading.Lock()  # guards the change to retired
+
+    @property
+    def application(self) -> Application:
+        """The application object itself; gone once retired."""
+        if self._application is None:
+            raise RuntimeError("this release has been retired")
+        return self._application
+
+    def retire(self) -> None:
+        """Run the exit handlers and let go of the release."""
+        with self._lock:
+            isolation, self._isolation = self._isolation, None
+            system, self._system = self._system, None
+            self._application = None
+        if isolation is not None and system is not None:
+            isolation.forget(system)
+
+
+def _load(source: Source) -> tuple[Any, Any, LoadError | None]:
+    """The system, the application, and what went wrong.
+
+    The error is returned, not raised from what the application raised: its traceback would keep
+    all of the release.
+    """
+    system = None
+    try:
+        system = System(source)
+        module = system.import_module(source.module_name)
+    except BaseException as exc:  # an application may exit, or interrupt itself
+        return system, None, import_failed(source, exc)
+    try:
+        application = getattr(module, source.object_name)
+    except BaseException as exc:
+        if isinstance(exc, AttributeError):
+            return system, None, _bad_object(source, module, "is missing")
+        return system, None, import_failed(source, exc)
+    if not callable(application):
+        what = f"is not callable, but of type {type(application).__name__}"
+        return system, None, _bad_object(source, module, what)
+    return system, application, None
+
+
+def _bad_object(source: Source, module: Any, what: str) -> BadObject:
+    file = getattr(module, "__file__", None)
+    place = file or source.directory
+    names = sorted(
+        name for name, value in vars(module).items() if callable(value) and name[0] != "_"
+    )
+    there = ", ".join(names[:10]) or "nothing"
+    return BadObject(
+        f"{source.host}: object {source.object_name!r} in {place} {what}; callable there: {there}",
+        files=(file,) if isinstance(file, str) and os.path.isabs(file) else (),
+    )
+
+
+def _retire(system: System) -> None:
+    def report(what: str) -> None:
+        _log.exception("%s: %s", system.host, what)
+
+    system.run_exit_handlers(report)
+    purge(system, report)
+    system.close()

@@ -1,0 +1,137 @@
+"""Copies of standard modules that hold import state, or settings that sites would fight over.
+
+Each release has its own; the rest of the standard library is shared. What a copy would still do
+to the whole process (its environment variables, its exit handlers) is kept in the release.
+"""
+
+from __future__ import annotations
+
+import _posixsubprocess
+import os
+import sys
+from types import ModuleType, SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .system import System
+
+PRIVATE = frozenset(
+    {
+        # import state
+        "sys", "builtins", "_imp", "imp", "importlib", "_frozen_importlib",
+        "_frozen_importlib_external", "pkgutil", "runpy", "zipimport", "site", "atexit",
+        # setuptools brings a distutils of its own through sys.meta_path
+        "distutils",
+        # the environment, and what hands it to children
+        "os", "posixpath", "subprocess", "_posixsubprocess", "multiprocessing",
+        # settings
+        "logging", "warnings", "sqlite3", "_sqlite3",
+    }
+)  # fmt: skip
+
+
+def prepare(system: System) -> None:
+    """Put in place the modules that are made here, not copied."""
+    main = ModuleType("__main__")
+    vars(main)["__builtins__"] = system.builtins
+    made = (main, _make_atexit(system), _make_posixsubprocess(system))
+    for module in made:
+        dict.__setitem__(system.modules, module.__name__, module)
+
+
+def load_early(system: System) -> None:
+    """Load the copies that must be changed before anybody else can see them."""
+    _make_os_private(system, system.import_module("os"))
+    # Without its C half, which all interpreters' modules share, warnings.py keeps its own filters.
+    dict.__setitem__(system.modules, "_warnings", None)
+    try:
+        system.import_module("warnings")
+    finally:
+        del system.modules["_warnings"]
+    # site.py runs main() when it is imported, unless the interpreter was started without site:
+    # that would add the daemon's directories.
+    flags = sys.flags
+    names = [name for name in dir(flags) if not name.startswith(("_", "n_", "count", "index"))]
+    shown = {name: getattr(flags, name) for name in names}
+    vars(system.sys)["flags"] = SimpleNamespace(**(shown | {"no_site": 1}))
+    try:
+        system.import_module("site")
+    finally:
+        vars(system.sys)["flags"] = flags
+
+
+def _make_os_private(system: System, private: Any) -> None:
+    # os.py takes the dictionary that posix made when the interpreter started for its own.
+    data = dict(os.environ._data)  # type: ignore[attr-defined]
+    private.environ._data = data
+    if hasattr(private, "environb"):
+        private.environb._data = data
+
+    def putenv(name: Any, value: Any) -> None:
+        """The C environment belongs to the process: other sites' C code reads it too."""
+
+    def unsetenv(name: Any) -> None:
+        """See putenv."""
+
+    def command_status(command: Any) -> int:
+        """os.system: the shell gets this release's environment; the result is a wait status."""
+        pid = os.posix_spawn("/bin/sh", ["sh", "-c", command], private.environ)
+        return os.waitpid(pid, 0)[1]
+
+    def execv(path: Any, argv: Any) -> None:
+        os.execve(path, argv, private.environ)
+
+    def register_at_fork(**handlers: Any) -> None:
+        """The real one would keep the handlers, and so the release, until the process ends."""
+        system.fork_handlers.append(handlers)
+
+    for function in (putenv, unsetenv, execv, register_at_fork):
+        setattr(private, function.__name__, function)
+    private.system = command_status
+
+
+def _make_posixsubprocess(system: System) -> ModuleType:
+    """subprocess and multiprocessing end here: no environment given means the release's."""
+    private = ModuleType("_posixsubprocess")
+    vars(private).update(vars(_posixsubprocess))
+
+    def fork_exec(*args: Any) -> int:
+        values = list(args)
+        if values[5] is None:  # env_list
+            environ = system.modules["os"].environb
+            values[5] = [name + b"=" + value for name, value in environ.items()]
+        return _posixsubprocess.fork_exec(*values)
+
+    private.fork_exec = fork_exec  # type: ignore[attr-defined]
+    return private
+
+
+def _make_atexit(system: System) -> ModuleType:
+    """atexit whose handlers run when the release is retired."""
+    private = ModuleType("atexit", sys.modules["atexit"].__doc__)
+    handlers = system.exit_handlers
+
+    def register(func: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if not callable(func):
+            raise TypeError("the first argument must be callable")
+        handlers.append((func, args, kwargs))
+        return func
+
+    def unregister(func: Any, /) -> None:
+        handlers[:] = [entry for entry in handlers if entry[0] != func]
+
+    def clear() -> None:
+        handlers.clear()
+
+    def count() -> int:
+        return len(handlers)
+
+    vars(private).update(
+        register=register,
+        unregister=unregister,
+        _clear=clear,
+        _ncallbacks=count,
+        _run_exitfuncs=system.run_exit_handlers,
+        __spec__=sys.modules["atexit"].__spec__,
+    )
+    return private

@@ -1,0 +1,170 @@
+"""The real ``sys.modules`` shows one stand-in per name that vhosts loaded.
+
+pickle, typing, dataclasses, inspect, unittest.mock and C code look modules up there. A stand-in
+sends every attribute access to the module of the release that is asking. It is no module itself:
+CPython's import.c would fill a true module in with the contents of an extension module.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import importlib._bootstrap as real_bootstrap
+import threading
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec
+from typing import TYPE_CHECKING, Any
+
+from .asking import asking
+from .internals import real_modules
+
+if TYPE_CHECKING:
+    from .system import System
+
+_MISSING = object()
+
+
+class StandIn:
+    """Stands in ``sys.modules`` for what each release has loaded under ``name``.
+
+    ``genuine`` is the daemon's own module of that name, if it has one: nobody's vhost sees it.
+    """
+
+    __slots__ = ("__weakref__", "genuine", "holders", "name")
+
+    def __init__(self, name: str, genuine: Any = None) -> None:
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "genuine", genuine)
+        object.__setattr__(self, "holders", 0)
+
+    def __getattribute__(self, attribute: str, _asking: Callable[[int], Any] = asking) -> Any:
+        name = object.__getattribute__(self, "name")
+        system = _asking(2)
+        if attribute == "__spec__":
+            return _spec(self, name, system)
+        if system is None:
+            module = object.__getattribute__(self, "genuine")
+        else:
+            module = dict.get(system.modules, name)
+        if module is None:
+            if attribute == "__class__":
+                return StandIn
+            raise AttributeError(f"module {name!r} of a vhost has no {attribute!r} here")
+        return getattr(module, attribute)
+
+    def __setattr__(self, attribute: str, value: Any) -> None:
+        setattr(_present(self, asking(2)), attribute, value)
+
+    def __delattr__(self, attribute: str) -> None:
+        delattr(_present(self, asking(2)), attribute)
+
+    def __dir__(self) -> list[str]:
+        return dir(_present(self, asking(2)))
+
+    def __repr__(self) -> str:
+        return f"<stand-in for module {object.__getattribute__(self, 'name')!r}>"
+
+
+def _present(stand_in: StandIn, system: System | None) -> Any:
+    name = object.__getattribute__(stand_in, "name")
+    module = (
+        object.__getattribute__(stand_in, "genuine")
+        if system is None
+        else dict.get(system.modules, name)
+    )
+    if module is None:
+        raise AttributeError(f"module {name!r} of a vhost cannot be reached from here")
+    return module
+
+
+def _spec(stand_in: StandIn, name: str, system: System | None) -> Any:
+    """import.c asks for ``__spec__._initializing`` of what it found, so this is an import.
+
+    It is done, or waited for, with the locks of the system that is asking, and never shown as
+    under way: import.c would wait for a lock of the real import system.
+    """
+    if system is not None:
+        module = system.import_module(name)
+    else:
+        module = object.__getattribute__(stand_in, "genuine")
+        if module is None:
+            module = table.load_genuine(name, real_bootstrap._gcd_import)  # type: ignore[attr-defined]
+    spec = getattr(module, "__spec__", None)
+    if spec is None:
+        return ModuleSpec(name, None)
+    if getattr(spec, "_initializing", False):
+        spec = copy.copy(spec)
+        spec._initializing = False
+    return spec
+
+
+class _Table:
+    """The stand-ins of this interpreter. ``_lock`` guards ``_stand_ins`` and their holders."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()  # re-entrant: a finalizer may import in the middle
+        self._stand_ins: dict[str, StandIn] = {}
+        self._restorers: dict[str, tuple[Any, type]] = {}
+
+    def announce(self, name: str) -> None:
+        """A further release has a module of this name."""
+        with self._lock:
+            stand_in = self._stand_ins.get(name)
+            if stand_in is None:
+                stand_in = self._stand_ins[name] = StandIn(name, real_modules.get(name))
+                real_modules[name] = stand_in
+            _hold(stand_in, 1)
+
+    def withdraw(self, name: str) -> None:
+        """A release that had announced the name is retired."""
+        with self._lock:
+            stand_in = self._stand_ins[name]
+            if _hold(stand_in, -1):
+                return
+            del self._stand_ins[name]
+            self._restorers.pop(name, None)
+            genuine = object.__getattribute__(stand_in, "genuine")
+            if genuine is not None:
+                real_modules[name] = genuine
+            elif real_modules.get(name) is stand_in:
+                del real_modules[name]
+
+    def load_genuine(self, name: str, load: Callable[[str], Any]) -> Any:
+        """Load the daemon's own module of a name that stands for vhosts' modules by now."""
+        stand_in = real_modules.pop(name, None)
+        try:
+            genuine = load(name)
+        finally:
+            with self._lock:
+                current = self._stand_ins.get(name)
+                if current is not None and current is stand_in:
+                    object.__setattr__(current, "genuine", real_modules.get(name))
+                    real_modules[name] = current
+        return genuine
+
+    def restorer(self, name: str) -> Any:
+        """An object whose end puts back what the real table shows for ``name`` now.
+
+        It does so in C alone, so that no other thread runs in between; see importing.py.
+        """
+        shown = real_modules.get(name, _MISSING)
+        known = self._restorers.get(name)
+        if known is None or known[0] is not shown:
+            put_back = (
+                functools.partial(real_modules.pop, name, None)
+                if shown is _MISSING
+                else functools.partial(real_modules.__setitem__, name, shown)
+            )
+            # staticmethod: functools.partial becomes a descriptor in later versions of Python.
+            known = (shown, type("Restorer", (), {"__del__": staticmethod(put_back)}))
+            self._restorers[name] = known
+        return known[1]()
+
+
+def _hold(stand_in: StandIn, change: int) -> int:
+    holders: int = object.__getattribute__(stand_in, "holders") + change
+    object.__setattr__(stand_in, "holders", holders)
+    return holders
+
+
+table = _Table()
