@@ -19,3 +19,8 @@ def index():
         library=version("flask"),
         seen=[SEEN, helper.seen(), text.split(",")],
     )
+
+
+@app.route("/light")
+def light():
+    return flask.jsonify(load=LOAD)

@@ -1,0 +1,141 @@
+"""What runs in a contender's process; standard library and one of the routers, no more.
+
+Commands come as JSON lines on stdin, answers go to what was stdout. See contenders.Child.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import os
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+STATE: dict[str, Any] = {}
+
+
+def environ(host: str, path: str = "/") -> dict[str, Any]:
+    return {
+        "REQUEST_METHOD": "GET",
+        "SCRIPT_NAME": "",
+        "PATH_INFO": path,
+        "QUERY_STRING": "",
+        "HTTP_HOST": host,
+        "SERVER_NAME": host,
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "mod_wsgi.script_name": "",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+
+
+def start_response(status: str, headers: Any, exc_info: Any = None) -> Any:
+    STATE["status"] = status
+
+
+def open_router(base: str, settings: dict[str, Any]) -> None:
+    from mod_wsgi_van.router import Router
+
+    STATE["router"] = Router(base_path=base, **settings)
+
+
+def load_alone(paths: list[str]) -> None:
+    """Import the application app.app as plain Python would."""
+    sys.path[:0] = paths
+    STATE["alone"] = importlib.import_module("app").app
+    STATE["paths"] = paths
+    del sys.path[: len(paths)]
+
+
+def first(host: str) -> float:
+    """One request; seconds."""
+    start = time.perf_counter()
+    answer = b"".join(STATE["router"].application(environ(host), start_response))
+    taken = time.perf_counter() - start
+    if not STATE["status"].startswith("200"):
+        raise RuntimeError(f"{host}: {STATE['status']} {answer[:200]!r}")
+    return taken
+
+
+def firsts(hosts: list[str]) -> list[float]:
+    return [first(host) for host in hosts]
+
+
+def alone(host: str, path: str, requests: int) -> float:
+    """Seconds per request of the application without a router."""
+    sys.path[:0] = STATE["paths"]  # for what it imports lazily
+    try:
+        return _batch(STATE["alone"], host, path, requests)
+    finally:
+        del sys.path[: len(STATE["paths"])]
+
+
+def routed(host: str, path: str, requests: int) -> float:
+    """Seconds per request through the router."""
+    return _batch(STATE["router"].application, host, path, requests)
+
+
+def _batch(application: Any, host: str, path: str, requests: int) -> float:
+    """A new environ per request, as a server makes one; making it is not counted."""
+    environs = [environ(host, path) for _ in range(requests)]
+    clock, respond = time.perf_counter, start_response
+    start = clock()
+    for each in environs:
+        for _ in application(each, respond):
+            pass
+    taken = clock() - start
+    if not STATE["status"].startswith("200"):
+        raise RuntimeError(STATE["status"])
+    return taken / requests
+
+
+def usage() -> dict[str, float]:
+    """Seconds of CPU so far, bytes resident, threads."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return {
+        "cpu": used.ru_utime + used.ru_stime,
+        "rss": resident,
+        "threads": len(os.listdir("/proc/self/task")),
+        "modules": len(sys.modules),
+    }
+
+
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "open": open_router,
+    "load_alone": load_alone,
+    "first": first,
+    "firsts": firsts,
+    "alone": alone,
+    "routed": routed,
+    "usage": usage,
+}
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what an application prints is no answer
+    for line in sys.stdin:
+        what, arguments = json.loads(line)
+        try:
+            answer = {"result": COMMANDS[what](**arguments)}
+        except Exception:
+            answer = {"error": traceback.format_exc()}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+    STATE["router"].shutdown()
+
+
+main()
