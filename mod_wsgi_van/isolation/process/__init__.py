@@ -1,0 +1,64 @@
+"""A worker process per release, in the vhost's own Python.
+
+``ProcessIsolation`` starts a worker (``spawn``) that runs the script ``worker`` and is ready when
+it has imported the application. The ``Pool`` of a release lends its workers to requests; an
+``exchange`` sends one request over a socket of its own (``frames``) and passes the response on; one
+``Supervisor`` thread looks after the output and the end of all workers.
+"""
+
+from __future__ import annotations
+
+import weakref
+
+from mod_wsgi_van.isolation.contract import Application, Source
+from mod_wsgi_van.isolation.process.exchange import (
+    ApplicationRaised,
+    ProcessApplication,
+    ResponseBroken,
+)
+from mod_wsgi_van.isolation.process.pool import Pool
+from mod_wsgi_van.isolation.process.settings import ProcessSettings
+from mod_wsgi_van.isolation.process.supervisor import Supervisor
+
+__all__ = ["ApplicationRaised", "ProcessIsolation", "ProcessSettings", "ResponseBroken"]
+
+
+class ProcessLoaded:
+    """A release in its workers."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self.application: Application = ProcessApplication(pool)
+
+    def retire(self) -> None:
+        """Returns at once; the workers end when they have answered what they were asked."""
+        self._pool.close()
+
+
+class ProcessIsolation:
+    """Keeps vhosts apart by processes."""
+
+    name = "process"
+
+    def __init__(self, settings: ProcessSettings | None = None) -> None:
+        self._settings = settings or ProcessSettings()
+        self._supervisor = Supervisor(self._settings)
+        self._pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+
+    def load(self, source: Source) -> ProcessLoaded:
+        """Returns when the workers have imported the application; raises errors.LoadError."""
+        self._supervisor.start()
+        pool = Pool(source, self._settings, self._supervisor)
+        self._pools.add(pool)
+        pool.open()
+        return ProcessLoaded(pool)
+
+    def shutdown(self) -> None:
+        """End all workers; returns when they are gone, ``shutdown_timeout`` at most."""
+        self._supervisor.stop()
+
+    def after_fork(self) -> None:
+        """In a child: a release that the parent loaded starts workers of the child's own."""
+        self._supervisor.after_fork()
+        for pool in list(self._pools):
+            pool.after_fork()

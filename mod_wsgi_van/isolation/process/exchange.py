@@ -1,0 +1,296 @@
+"""The WSGI application that the server calls: sends a request to a worker, passes its response on.
+
+Runs in the server's threads. What goes wrong with a worker ends here, as the answer to one client
+(502 it broke, 503 come again, 504 too late) and a line in the log; what the application itself
+raises is raised here too, for the server to handle as without a router.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import socket
+import stat
+from collections import deque
+from collections.abc import Iterator
+
+from mod_wsgi_van.errors import VanError
+from mod_wsgi_van.isolation.contract import Environ, Response, StartResponse
+from mod_wsgi_van.isolation.process.frames import (
+    CHUNK_BYTES,
+    HEADER,
+    Connection,
+    Garbage,
+    Gone,
+    Headers,
+    Late,
+    parse_head,
+)
+from mod_wsgi_van.isolation.process.pool import Pool, Refused
+from mod_wsgi_van.isolation.process.request import Body, Encoder
+from mod_wsgi_van.isolation.process.spawn import Worker
+
+log = logging.getLogger(__name__)
+
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")  # RFC 9110, 9.2.1
+UNDELIVERED_TRIES = 4
+
+_ASK_FOR_DESCRIPTOR = HEADER.pack(b"S", 0)
+
+
+class ApplicationRaised(Exception):
+    """The application raised in its worker; the text is the traceback there."""
+
+
+class ResponseBroken(VanError):
+    """The worker failed in the middle of a response, whose rest the client will not get."""
+
+    code = "VAN037"
+
+
+class ProcessApplication:
+    """The application of one release, in its workers."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._encoder = Encoder(pool.host)
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Response:
+        body = Body(environ)  # before a worker is borrowed: the client may be slow
+        request = self._encoder.encode(environ, body)
+        delivered = False
+        for _ in range(UNDELIVERED_TRIES):
+            try:
+                worker, connection = self._pool.borrow()
+            except Refused as refused:
+                return _answer(start_response, "503 Service Unavailable", refused.retry_after)
+            exchange = Exchange(self._pool, worker, connection, environ, body)
+            try:
+                status, headers = exchange.begin(request)
+            except Gone as gone:
+                if body.pulled or not (gone.unread or _may_repeat(environ, delivered)):
+                    break
+                delivered = delivered or not gone.unread
+            except Garbage:
+                return _answer(start_response, "502 Bad Gateway")
+            except Late:
+                return _answer(start_response, "504 Gateway Timeout", 1)
+            else:
+                return exchange.finish(start_response, status, headers)
+        log.error(
+            "VAN036: %s: its worker ended before it answered, the client gets 502: %s %s",
+            self._pool.host,
+            environ.get("REQUEST_METHOD"),
+            environ.get("PATH_INFO"),
+        )
+        return _answer(start_response, "502 Bad Gateway")
+
+
+def _may_repeat(environ: Environ, delivered: bool) -> bool:
+    return not delivered and environ.get("REQUEST_METHOD") in SAFE_METHODS
+
+
+class Exchange:
+    """One request at one worker, and the iterable of its response.
+
+    However it ends, the worker is given back exactly once.
+    """
+
+    def __init__(
+        self, pool: Pool, worker: Worker, connection: Connection, environ: Environ, body: Body
+    ) -> None:
+        self._pool = pool
+        self._worker = worker
+        self._connection = connection
+        self._environ = environ  # the release is in use for as long as its environ lives
+        self._body = body
+        self._blocks: deque[bytes] = deque()  # received before the server asked for them
+        self._left = 0  # of the data frame that is being received
+        self._file: io.FileIO | None = None
+        self._over = False
+
+    def begin(self, request: bytes) -> tuple[str, Headers]:
+        """Send the request and wait for the head of the response."""
+        try:
+            self._connection.send(request)
+            kind, length = self._next_frame()
+            if kind == b"H":
+                return parse_head(self._connection.take(length))
+            if kind == b"X":
+                self._end(kind, length)
+            raise Garbage(f"a frame of kind {kind!r} in place of the head")
+        except BaseException as error:
+            self._fail(error)
+            raise
+
+    def finish(self, start_response: StartResponse, status: str, headers: Headers) -> Response:
+        """Answer with what has come already when that is all, else with an iterable."""
+        try:
+            start_response(status, headers)
+            self._take_received()
+        except BaseException as error:
+            self._fail(error)
+            raise _broken(self._pool.host, error) from error
+        wrapper = self._environ.get("wsgi.file_wrapper")
+        if self._file is not None and wrapper is not None:
+            file, self._file = self._file, None
+            wrapped: Response = wrapper(file, CHUNK_BYTES)
+            return wrapped
+        if self._over and self._file is None:
+            return list(self._blocks)
+        return self
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._blocks:
+            return self._blocks.popleft()
+        try:
+            data = self._receive_data() if not self._over else b""
+            return data or self._read_file()
+        except StopIteration:
+            raise
+        except BaseException as error:
+            self._fail(error)
+            raise _broken(self._pool.host, error) from error
+
+    def close(self) -> None:
+        """The server has enough: the application's close() runs when the worker notices."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        if not self._over:
+            self._over = True
+            self._pool.abandon(self._worker, self._connection)
+
+    def __del__(self) -> None:  # for servers that forget close()
+        self.close()
+
+    def _take_received(self) -> None:
+        """Take what is here already; waits for nothing but the descriptor of a file."""
+        while waiting := self._connection.waiting():
+            kind, complete = waiting
+            if kind in (b"X", b"F") and self._blocks:
+                return  # those before it first
+            if kind not in (b"D", b"E", b"X", b"F"):
+                return
+            kind, length = self._connection.receive()
+            if kind != b"D":
+                self._end(kind, length)
+                return
+            if not complete:
+                self._left = length
+                return
+            if length:
+                self._blocks.append(self._connection.take(length))
+
+    def _receive_data(self) -> bytes:
+        """The next piece of data, b"" at the end of the response."""
+        while not self._left:
+            kind, length = self._next_frame()
+            if kind != b"D":
+                self._end(kind, length)
+                return b""
+            self._left = length
+        data = self._connection.some(self._left)
+        self._left -= len(data)
+        return data
+
+    def _next_frame(self) -> tuple[bytes, int]:
+        """The next frame that is about the response; pulls of the body are answered."""
+        while True:
+            kind, length = self._connection.receive()
+            if kind != b"P":
+                return kind, length
+            self._body.answer(self._connection, self._connection.take(length))
+
+    def _end(self, kind: bytes, length: int) -> None:
+        """Take a frame that is not data: the response ends with it."""
+        if kind == b"F" and self._file is None:
+            self._connection.send(_ASK_FOR_DESCRIPTOR)
+            self._file = _receive_file(self._connection)
+            self._end(*self._next_frame())
+            return
+        text = self._connection.take(length) if kind == b"X" else b""
+        if kind not in (b"E", b"X") or not self._connection.quiet:
+            raise Garbage(f"a frame of kind {kind!r}, or more than the end")
+        self._over = True
+        self._pool.give_back(self._worker, self._connection)
+        if kind == b"X":
+            self._forget_file()
+            raise ApplicationRaised(
+                f"in the worker of {self._pool.host}:\n" + text.decode(errors="replace")
+            )
+
+    def _read_file(self) -> bytes:
+        data = self._file.read(CHUNK_BYTES) if self._file is not None else b""
+        if not data:
+            self._forget_file()
+            raise StopIteration
+        return data
+
+    def _forget_file(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _fail(self, error: BaseException) -> None:
+        """Give the worker back after ``error``, in the state that it tells of."""
+        self._forget_file()
+        if self._over:
+            return
+        self._over = True
+        if isinstance(error, Gone):
+            if self._worker.hung_up():  # else it closed this connection alone
+                self._pool.lost(self._worker)
+            self._connection.socket.close()
+            self._pool.give_back(self._worker)
+        elif isinstance(error, Garbage):
+            self._connection.socket.close()
+            self._pool.garbled(self._worker, str(error))
+            self._pool.give_back(self._worker)
+        else:
+            if isinstance(error, Late):
+                self._pool.late(self._worker)
+            self._pool.abandon(self._worker, self._connection)
+
+
+def _broken(host: str, error: BaseException) -> BaseException:
+    """What the server is told in the middle of a response."""
+    if isinstance(error, (Gone, Late, Garbage)):
+        return ResponseBroken(f"{host}: the response breaks off: {error}")
+    return error
+
+
+def _receive_file(connection: Connection) -> io.FileIO:
+    """The file whose descriptor a worker sends; raises Garbage unless it is a regular file."""
+    try:
+        data, fds, _, _ = socket.recv_fds(connection.socket, 1, 1, socket.MSG_CMSG_CLOEXEC)
+    except BlockingIOError:
+        raise Late from None
+    except OSError:
+        raise Gone(unread=False) from None
+    if not data:
+        raise Gone(unread=False)
+    if not fds:
+        raise Garbage("no descriptor in place of one")
+    if not stat.S_ISREG(os.fstat(fds[0]).st_mode):
+        os.close(fds[0])
+        raise Garbage("the descriptor of what is no regular file")
+    try:
+        return io.FileIO(fds[0], "rb")
+    except OSError:
+        os.close(fds[0])
+        raise Garbage("a descriptor that cannot be read") from None
+
+
+def _answer(start_response: StartResponse, status: str, retry_after: int = 0) -> Response:
+    """A short answer of the router's own."""
+    text = f"{status}\n".encode("ascii")
+    headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(text)))]
+    if retry_after:
+        headers.append(("Retry-After", str(retry_after)))
+    start_response(status, headers)
+    return [text]

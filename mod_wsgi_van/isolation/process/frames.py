@@ -1,0 +1,150 @@
+"""The router's end of a connection to a worker, in frames; what comes from a worker is checked.
+
+The kinds of frame are listed in ``worker``, which has its own half of this: it is one file.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import struct
+
+HEADER = struct.Struct("!cI")
+HEAD_BYTES = 256 * 1024
+TEXT_BYTES = 256 * 1024  # of a traceback: a worker sends 64 K characters of it at most
+CHUNK_BYTES = 256 * 1024  # received at once of a large response
+
+# The longest payload of each kind; data is never held as a whole, so that it has no limit.
+_LIMITS = {b"H": HEAD_BYTES, b"D": 0xFFFFFFFF, b"P": 4, b"F": 0, b"E": 0, b"X": TEXT_BYTES}
+
+_STATUS = re.compile(r"[1-9][0-9][0-9] [\t\x20-\x7e\x80-\xff]*\Z")
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+_VALUE = re.compile(r"[^\x00\r\n\u0100-\U0010ffff]*\Z")
+
+Headers = list[tuple[str, str]]
+
+
+class Gone(Exception):
+    """The worker closed the connection. ``unread``: it has not read all that was sent to it."""
+
+    def __init__(self, *, unread: bool) -> None:
+        super().__init__("the worker closed the connection")
+        self.unread = unread
+
+
+class Late(Exception):
+    """The worker has not answered, or not read what was sent to it, within ``request_timeout``."""
+
+
+class Garbage(Exception):
+    """The worker does not follow the protocol; the text says in what."""
+
+
+class Connection:
+    """A socket whose other end a worker's thread serves. Used by one thread at a time."""
+
+    __slots__ = ("_at", "_received", "socket")
+
+    def __init__(self, end: socket.socket) -> None:
+        self.socket = end
+        self._received = b""
+        self._at = 0
+
+    def send(self, *parts: bytes) -> None:
+        """Send what is already framed."""
+        try:
+            self.socket.sendall(b"".join(parts))
+        except BlockingIOError:
+            raise Late from None
+        except OSError:
+            raise Gone(unread=True) from None
+
+    def receive(self) -> tuple[bytes, int]:
+        """The kind and the length of the next frame, whose payload is then ``take``n."""
+        if len(self._received) - self._at < 5:
+            self._fill(5)
+        kind: bytes
+        length: int
+        kind, length = HEADER.unpack_from(self._received, self._at)
+        self._at += 5
+        limit = _LIMITS.get(kind)
+        if limit is None or length > limit:
+            raise Garbage(f"a frame of kind {kind!r} and {length} bytes")
+        return kind, length
+
+    def take(self, length: int) -> bytes:
+        """The next ``length`` bytes."""
+        if len(self._received) - self._at < length:
+            self._fill(length)
+        end = self._at + length
+        taken = self._received[self._at : end]
+        self._at = end
+        return taken
+
+    def some(self, length: int) -> bytes:
+        """At least one of the next ``length`` bytes, without waiting for more than there are."""
+        if self._at == len(self._received):
+            return self._receive(min(length, CHUNK_BYTES))
+        return self.take(min(length, len(self._received) - self._at))
+
+    def waiting(self) -> tuple[bytes, bool] | None:
+        """The kind of the next frame and whether all of it has been received; None without one."""
+        held = len(self._received) - self._at
+        if held < 5:
+            return None
+        kind, length = HEADER.unpack_from(self._received, self._at)
+        return kind, held - 5 >= length
+
+    @property
+    def quiet(self) -> bool:
+        """Nothing has been received that was not asked for."""
+        return self._at == len(self._received)
+
+    def hang_up(self) -> None:
+        """Let the worker notice that its response is not wanted; the socket stays open.
+
+        Its next write fails, and when it has none left it is told to close its end: that it has,
+        and so is done with the request, then shows as a hang-up.
+        """
+        try:
+            self.socket.shutdown(socket.SHUT_RD)
+            self.socket.send(HEADER.pack(b"Z", 0), socket.MSG_DONTWAIT)
+        except OSError:
+            pass  # it has closed its end already
+
+    def _fill(self, length: int) -> None:
+        parts = [self._received[self._at :]]
+        missing = length - len(parts[0])
+        while missing > 0:
+            part = self._receive(max(missing, 65536))
+            parts.append(part)
+            missing -= len(part)
+        self._received = b"".join(parts)
+        self._at = 0
+
+    def _receive(self, size: int) -> bytes:
+        try:
+            part = self.socket.recv(size)
+        except BlockingIOError:  # SO_RCVTIMEO
+            raise Late from None
+        except OSError:  # ECONNRESET: closed with unread bytes of ours
+            raise Gone(unread=True) from None
+        if not part:
+            raise Gone(unread=False)
+        return part
+
+
+def parse_head(payload: bytes) -> tuple[str, Headers]:
+    """Status and headers of a response; raises Garbage for what no server could send."""
+    try:
+        status, pairs = json.loads(payload)
+        headers = [(name, value) for name, value in pairs]
+        if not _STATUS.match(status):
+            raise Garbage("a status line that is none")
+        for name, value in headers:
+            if not _NAME.match(name) or not _VALUE.match(value):
+                raise Garbage("a header that is none")
+    except (ValueError, TypeError, RecursionError):
+        raise Garbage("a head that is none") from None
+    return status, headers
