@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 
 from ..ignore import Ignore
 from . import refusal
@@ -19,6 +20,8 @@ from .table import ENTRIES, TREE, Claim, Table
 
 PATIENCE = 20  # attempts while somebody goes on exchanging what a path leads through
 
+Foreign = Callable[[str], str | None]
+
 _VANISHED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
@@ -26,12 +29,16 @@ class Arming:
     """One arming of one key; used once, under the watcher's lock.
 
     ``insist``: whether to go on without what inotify refuses, instead of raising Refused.
+    ``foreign``: tells the file system of a directory that others can change unseen.
     """
 
-    def __init__(self, table: Table, ignore: Ignore, *, insist: bool) -> None:
+    def __init__(
+        self, table: Table, ignore: Ignore, *, insist: bool, foreign: Foreign = foreign
+    ) -> None:
         self._table = table
         self._ignore = ignore
         self._insist = insist
+        self._foreign = foreign
         self.claims: dict[Claim, None] = {}
         self.new: list[int] = []  # watches that were not there before
         self.refused: list[Refused] = []  # what was insisted on
@@ -125,7 +132,7 @@ class Arming:
             return None
         if new:
             self.new.append(wd)
-            file_system = foreign(directory)
+            file_system = self._foreign(directory)
             if file_system is not None:
                 self._refuse(refusal.blind(file_system, directory))
         return wd

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from ..errors import WatchError
 from ..ignore import Ignore
 from . import kernel
+from .arming import Foreign
 from .contract import Stale, Target
+from .filesystem import foreign
 from .inotify import InotifyWatcher
 from .polling import Polling
 from .refusal import Refused
@@ -22,8 +24,8 @@ log = logging.getLogger(__name__)
 class Auto:
     """Watcher that moves to polling what inotify refuses, and says so once per reason.
 
-    ``make`` opens an inotify instance; ``retry`` is how many seconds after inotify could not be
-    had at all the next new key tries again.
+    ``make`` and ``foreign`` are as for InotifyWatcher; ``retry`` is how many
+    seconds after inotify could not be had at all the next new key tries again.
     """
 
     name = "auto"
@@ -35,12 +37,15 @@ class Auto:
         ignore: Ignore,
         update_interval: float,
         make: Callable[[], kernel.Inotify] = kernel.Inotify,
+        foreign: Foreign = foreign,
         retry: float = 60.0,
     ) -> None:
         self._interval = update_interval
         self._retry = retry
         self._polling = Polling(stale, ignore=ignore, update_interval=update_interval)
-        self._inotify = InotifyWatcher(stale, ignore=ignore, refused=self._refused, make=make)
+        self._inotify = InotifyWatcher(
+            stale, ignore=ignore, refused=self._refused, make=make, foreign=foreign
+        )
         self._begin()
 
     def _begin(self) -> None:
@@ -85,6 +90,10 @@ class Auto:
             else:
                 self._say(why.kind, str(why), key)
                 self._poll(key, target)
+
+    def polled(self, key: str) -> bool:
+        """Whether the key is known and polled."""
+        return self._polling.knows(key)
 
     def remove(self, key: str) -> None:
         self._own()

@@ -66,10 +66,3 @@ def mounts() -> frozenset[tuple[str, str]]:
 def _unescaped(text: str) -> str:
     """Mount points have blanks and backslashes as octal escapes, proc_pid_mountinfo(5)."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
-
-
-def concerns(point: str, path: str) -> bool:
-    """Whether what is mounted at ``point`` decides what stands at or below ``path``."""
-    if point == "/":
-        return True
-    return point == path or path.startswith(point + "/") or point.startswith(path + "/")

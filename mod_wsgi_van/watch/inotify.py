@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from ..errors import WatchError
 from ..ignore import Ignore
 from . import kernel, refusal
-from .arming import Arming
+from .arming import Arming, Foreign
 from .contract import Stale, Target
-from .filesystem import mounts
+from .filesystem import foreign, mounts
 from .observer import Again, Item, Mark, Observer, Source
 from .refusal import Refused
 from .table import Claim, News, Table
@@ -32,7 +32,7 @@ class InotifyWatcher:
 
     ``refused(key, target, why)``: takes over a key that inotify refuses later on, from the worker
     thread. Without it the watcher insists: it goes on with what it has and warns once per reason.
-    ``make`` opens an inotify instance.
+    ``make`` opens an inotify instance; ``foreign`` tells a file system that it is blind on.
     """
 
     name = "inotify"
@@ -44,11 +44,13 @@ class InotifyWatcher:
         ignore: Ignore,
         refused: Callable[[str, Target, Refused], None] | None = None,
         make: Callable[[], kernel.Inotify] = kernel.Inotify,
+        foreign: Foreign = foreign,
     ) -> None:
         self._stale = stale
         self._ignore = ignore
         self._refused = refused
         self._make = make
+        self._foreign = foreign
         self._begin()
 
     def _begin(self) -> None:
@@ -153,10 +155,14 @@ class InotifyWatcher:
         if self._pid != os.getpid():
             self.after_fork()
 
+    def _arming(self, table: Table) -> Arming:
+        insist = self._refused is None
+        return Arming(table, self._ignore, insist=insist, foreign=self._foreign)
+
     def _arm(self, key: str, armed: _Armed) -> tuple[bool, Refused | None]:
         """Arm a key anew; whether something exists at its path, and why inotify refuses it."""
         assert self._table is not None and self._observer is not None
-        arming = Arming(self._table, self._ignore, insist=self._refused is None)
+        arming = self._arming(self._table)
         try:
             arming.target(armed.target)
         except Refused as why:
@@ -233,7 +239,7 @@ class InotifyWatcher:
             armed = self._keys.get(key)
             if armed is None or self._table is None:
                 return
-            arming = Arming(self._table, self._ignore, insist=self._refused is None)
+            arming = self._arming(self._table)
             arming.claims.update(dict.fromkeys(armed.claims))
             try:
                 arming.grow(path)

@@ -23,7 +23,7 @@ from .contract import Stale, Target
 
 log = logging.getLogger(__name__)
 
-SHARE = 0.05  # of one core, for a whole sweep
+SHARE = 0.05
 FLOOR = 0.2  # of that for measuring, however long the stats took: the rotation never stands still
 
 
@@ -43,14 +43,17 @@ class _Entry:
 
 
 class Polling:
-    """Watcher that needs nothing but ``stat``."""
+    """Watcher that needs nothing but ``stat``; ``share`` of one core is what a sweep may take."""
 
     name = "polling"
 
-    def __init__(self, stale: Stale, *, ignore: Ignore, update_interval: float) -> None:
+    def __init__(
+        self, stale: Stale, *, ignore: Ignore, update_interval: float, share: float = SHARE
+    ) -> None:
         self._stale = stale
         self._ignore = ignore
         self._interval = update_interval
+        self._budget = share * update_interval  # seconds
         self._begin()
 
     def _begin(self) -> None:
@@ -83,6 +86,9 @@ class Polling:
         if known is None or known.target != target:
             self._entries[key] = _Entry(key, target, identify(target.path))
 
+    def knows(self, key: str) -> bool:
+        return key in self._entries
+
     def remove(self, key: str) -> None:
         self._entries.pop(key, None)
 
@@ -112,7 +118,6 @@ class Polling:
 
     def sweep(self) -> None:
         """Look at every key once and measure as many as the share of the core allows."""
-        budget = SHARE * self._interval
         begin = time.thread_time()
         entries = list(self._entries.values())
         for entry in entries:
@@ -120,7 +125,7 @@ class Polling:
                 return
             self._glance(entry)
         now = time.thread_time()
-        self._rotate(entries, max(begin + budget, now + FLOOR * budget))
+        self._rotate(entries, max(begin + self._budget, now + FLOOR * self._budget))
 
     def _glance(self, entry: _Entry) -> None:
         seen = identify(entry.target.path)
@@ -140,12 +145,12 @@ class Polling:
             self._round += 1
             due = [entry for entry in entries if entry.measurable]
         for entry in due:
-            if time.thread_time() > until or self._stopping.is_set():
-                return
             entry.round = self._round
             fresh, entry.fresh = entry.fresh, False
             if self._measured_anew(entry) or fresh:
                 self._report(entry)
+            if time.thread_time() > until or self._stopping.is_set():
+                return
 
     def _measured_anew(self, entry: _Entry) -> bool:
         """Measure; whether the version is another than the last one, False for the first one."""

@@ -1,0 +1,119 @@
+"""What the tests of watchers see a watcher through."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mod_wsgi_van.watch import Target, Watcher
+
+DEADLINE = 20.0  # seconds; nothing here takes as long unless it fails
+
+
+class Reports:
+    """A ``stale`` callback that counts; waiting on it has a deadline."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self._changed = threading.Condition()
+        self.action: Callable[[], None] | None = None
+
+    def __call__(self, key: str) -> None:
+        with self._changed:
+            self.counts[key] += 1
+            self._changed.notify_all()
+        if self.action is not None:
+            self.action()
+
+    def wait(self, key: str, more_than: int) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: self.counts[key] > more_than, DEADLINE)
+
+
+class Probe:
+    """A watcher, what it reported, and a key of its own that tells when it has seen all."""
+
+    def __init__(self, make: Callable[[Reports], Watcher], directory: Path) -> None:
+        self.reports = Reports()
+        self.watcher = make(self.reports)
+        directory.mkdir()
+        (directory / "a").mkdir()
+        (directory / "b").mkdir()
+        (directory / "link").symlink_to("a")
+        self._sentinel = directory / "link"
+        self._targets = itertools.cycle("ba")
+
+    def start(self) -> None:
+        self.watcher.start()
+        self.watcher.add("sentinel", Target(str(self._sentinel), tree=False))
+        self.settle()
+
+    def add(self, key: str, path: Path, **further: Any) -> None:
+        self.watcher.add(key, Target(str(path), **further))
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until all that happened before has been looked at.
+
+        Events come in order, so a change of the sentinel comes last. A poller looks at its keys
+        in turn: the second change is seen after a whole sweep that began after the first.
+        """
+        for _ in range(2):
+            before = self.reports.counts["sentinel"]
+            swap(self._sentinel, next(self._targets))
+            assert self.reports.wait("sentinel", before), "the watcher is dead"
+
+    def expect(self, key: str, change: Callable[[], object]) -> None:
+        """The change is reported under the key."""
+        before = self.reports.counts[key]
+        change()
+        assert self.reports.wait(key, before), f"not reported under {key}"
+        self.settle()
+
+    def expect_nothing(self, change: Callable[[], object]) -> None:
+        """The change is reported under no key."""
+        before = self._quiet()
+        change()
+        self.settle()
+        assert self._quiet() == before
+
+    def _quiet(self) -> dict[str, int]:
+        return {key: count for key, count in self.reports.counts.items() if key != "sentinel"}
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen"
+        time.sleep(0.005)
+
+
+def swap(link: Path, target: str) -> None:
+    """Point a symlink to another target in one step, with a temporary link beside it."""
+    temporary = link.with_name(f"{link.name}.new")
+    temporary.symlink_to(target)
+    temporary.replace(link)
+
+
+def exchange(one: Path, other: Path) -> None:
+    """renameat2(2) with RENAME_EXCHANGE."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    at_cwd = -100
+    if libc.renameat2(at_cwd, os.fsencode(one), at_cwd, os.fsencode(other), 2) != 0:
+        raise OSError(ctypes.get_errno(), "renameat2")
+
+
+def release(directory: Path, text: str = "app = None\n") -> Path:
+    """Make a release with a package in it; return its wsgi directory."""
+    package = directory / "wsgi" / "package"
+    package.mkdir(parents=True)
+    (directory / "wsgi" / "app.py").write_text(text)
+    (package / "__init__.py").write_text("")
+    return directory / "wsgi"
