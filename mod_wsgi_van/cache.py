@@ -68,6 +68,9 @@ class AppCache:
     def __init__(self, unknown_limit: int = UNKNOWN_LIMIT) -> None:
         self.lock = threading.Lock()
         self.unknown_limit = unknown_limit
+        # Host header as the client wrote it -> slot. A request reads it without the lock; it is
+        # filled without it too, for losing an entry costs one look-up the slow way.
+        self.memo: dict[object, Slot] = {}
         self._slots: dict[Path, Slot] = {}
         self._watched: dict[str, Slot] = {}
         self._unknown: dict[Path, Slot] = {}  # oldest first
@@ -75,6 +78,9 @@ class AppCache:
     def __iter__(self) -> Iterator[Slot]:
         with self.lock:
             return iter(list(self._slots.values()))
+
+    def __len__(self) -> int:
+        return len(self._slots)
 
     def slot(self, host: str, path: Path) -> Slot:
         """Return the slot of a vhost directory, a new one where there is none."""
@@ -84,6 +90,15 @@ class AppCache:
                 slot = self._slots[path] = Slot(host, path)
                 self._watched[slot.watch_key] = slot
             return slot
+
+    def remember(self, header: str, slot: Slot) -> None:
+        """Let ``header`` lead to ``slot`` without being parsed.
+
+        Clients can write any number of them, so when there are many more than slots all go.
+        """
+        if len(self.memo) >= 2 * len(self._slots) + 256:
+            self.memo = {}
+        self.memo[header] = slot
 
     def watched(self, key: str) -> Slot | None:
         """Return the slot that a watcher knows under ``key``."""
@@ -189,6 +204,7 @@ class AppCache:
         A worker process is the parent's, so a release that has one is loaded again.
         """
         self.lock = threading.Lock()
+        self.memo = {}  # the next request of each host takes the slow way, which starts the threads
         for slot in self._slots.values():
             slot.loading = None
             if isinstance(slot.release, Release) and slot.release.isolation == "process":

@@ -7,6 +7,7 @@ share its inotify descriptor with children that have none of its threads.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -55,7 +56,9 @@ class Engine:
         watch: str,
         ignore: Ignore,
         polls_versions: bool,
+        base_path: str,
     ) -> None:
+        self._base_path = base_path
         self._answers = answers
         self._timing = timing
         self._polls_versions = polls_versions  # get_version is an override: no event tells of it
@@ -100,6 +103,12 @@ class Engine:
                 return
             logs.ensure()
             lifecycle.warn_of_interpreter(environ)
+            if not os.path.isdir(self._base_path):
+                log.warning(
+                    "VAN013: base_path %s is not a directory: every host gets 404 until it is;"
+                    " create it, or give the Router another base_path",
+                    self._base_path,
+                )
             self._watcher.start()
             self._reloader = self._new_reloader()
             self._reloader.start()

@@ -75,12 +75,13 @@ class Loads:
         target = Target(self._loader.wsgi_path(slot.path), tree=False)
         self._watcher.add(slot.watch_key, target)
         if load is not None and self._loader.exists(slot.path):
-            self._start(load)  # it appeared while nothing was watching yet
+            self._start(load)  # it appeared before it was watched
             return
         old, evicted = self._cache.forget(slot, self._answers.not_found, load)
         for other in evicted:
             self._watcher.remove(other.watch_key)
-        self.ended(slot, old)
+        if load is None:  # else it was looked at again above, after the watch was armed
+            self.ended(slot, old)
 
     def after_fork(self) -> None:
         self.running = set()

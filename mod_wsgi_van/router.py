@@ -11,10 +11,9 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import answers, settings
-from .cache import Slot
 from .engine import Engine, Timing
 from .errors import BadHost
 from .hosts import Pattern, normalise
@@ -23,9 +22,6 @@ from .isolation.contract import Environ, Isolation, Response, StartResponse
 from .loads import Answers
 from .release import Answer, Release
 from .version import measure
-
-# How many Host headers, as clients wrote them, lead to their slot without being parsed.
-_MEMO_LIMIT = 8192
 
 RELEASE = "mod_wsgi_van.release"
 
@@ -66,26 +62,22 @@ class Router:
         30.0, "seconds that requests of a replaced release have before its exit handlers run"
     )
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Make class attributes of a subclass the defaults of its constructor."""
-        super().__init_subclass__(**kwargs)
-        inherited = {each.name: each for each in dataclasses.fields(cls)}
-        changed = {name: inherited[name].type for name in inherited if name in vars(cls)}
-        annotations = dict(vars(cls).get("__annotations__", {}))
-        for name in changed:
-            setattr(
-                cls,
-                name,
-                field(default=vars(cls)[name], metadata=inherited[name].metadata),
-            )
-        cls.__annotations__ = changed | annotations
-        dataclass(eq=False)(cls)
+    if not TYPE_CHECKING:  # a type checker takes the signature that dataclass writes
+
+        def __init__(self, *args: Any, **settings: Any) -> None:
+            """Set what is given; the rest stays a class attribute, a subclass's before ours."""
+            names = [each.name for each in dataclasses.fields(Router)]
+            given = dict(zip(names, args, strict=False)) | settings
+            wrong = sorted(settings.keys() - set(names))
+            if wrong or len(given) < len(args) + len(settings):
+                raise TypeError(f"settings wrong or given twice: {wrong or args}; known: {names}")
+            vars(self).update(given)
+            self.__post_init__()
 
     def __post_init__(self) -> None:
         self._check()
         self._pattern = Pattern(self.vhost_pattern)
         self._ignore = Ignore(self.watch_ignore)
-        self._memo: dict[Any, Slot] = {}
         self._bad_request = Answer(answers.bad_request)
         self._busy = Answer(self._answer_busy)
         self._broken = Answer(self._answer_broken)
@@ -102,8 +94,10 @@ class Router:
             ),
             watch=self.watch,
             ignore=self._ignore,
+            base_path=self.base_path,
             polls_versions=type(self).get_version is not Router.get_version,
         )
+        self._cache = self._engine.cache
 
     def _check(self) -> None:
         self.base_path = os.fspath(self.base_path)
@@ -179,7 +173,7 @@ class Router:
 
     def application(self, environ: Environ, start_response: StartResponse) -> Response:
         """The WSGI application of all vhosts."""
-        slot = self._memo.get(environ.get("HTTP_HOST"))
+        slot = self._cache.memo.get(environ.get("HTTP_HOST"))
         # One read of the slot's reference decides what answers this request; the lease in its
         # environ keeps that from being retired before the request is over.
         release = slot.release if slot is not None else None
@@ -201,10 +195,8 @@ class Router:
             self._engine.complain(f"get_server_path({host!r}) raised {error!r}")
             return self._broken
         slot, release = self._engine.release(host, path)
-        if header is not None and not self._pattern.uses_port and slot is not None:
-            if len(self._memo) >= _MEMO_LIMIT:
-                self._memo = {}
-            self._memo[header] = slot
+        if header is not None and not self._pattern.uses_port:
+            self._cache.remember(header, slot)
         return release if release is not None else self._busy
 
     def _server_path(self, host: str, environ: Environ) -> Path:

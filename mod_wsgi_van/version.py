@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from .ignore import Ignore
 from .watch.contract import Target
 
-# How near to a directory's mtime an ignored file's own change explains it: SQLite creates and
-# deletes its journal right before and after it writes the database beside it.
-_EXPLAINED = 1_000_000_000  # ns
+# An ignored file that changed at most so long before its directory explains the directory's mtime:
+# SQLite deletes its journal right after it has written the database beside it.
+_EXPLAINED = 100_000_000  # ns
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,7 +135,7 @@ def _ignored(directory: str, ignore: Ignore, touched: int) -> tuple[str, bool]:
             try:
                 if entry.is_file(follow_symlinks=False):
                     changed = entry.stat(follow_symlinks=False).st_ctime_ns
-                    explained = explained or abs(changed - touched) < _EXPLAINED
+                    explained = explained or 0 <= touched - changed < _EXPLAINED
             except OSError:
                 pass
     return "\0".join(sorted(names)), explained

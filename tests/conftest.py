@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+
+from mod_wsgi_van import Router
 
 
 def _descriptors() -> dict[str, str]:
@@ -35,3 +39,19 @@ def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
         if descriptors.get(name) != target and not target.startswith("/proc/")
     }
     assert not left_open, f"descriptors left behind: {left_open}"
+
+
+@pytest.fixture
+def make_router(tmp_path: Path) -> Iterator[Callable[..., Router]]:
+    """Make routers of ``tmp_path``, a subclass where given; they are shut down at the end."""
+    made: list[Router] = []
+
+    def make(cls: type[Router] = Router, **settings: Any) -> Router:
+        settings.setdefault("base_path", str(tmp_path))
+        settings.setdefault("update_interval", 0.1)
+        made.append(cls(**settings))
+        return made[-1]
+
+    yield make
+    for router in made:
+        router.shutdown()
