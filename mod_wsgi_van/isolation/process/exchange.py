@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 import stat
+import struct
 from collections import deque
 from collections.abc import Iterator
 
@@ -79,7 +80,7 @@ class ProcessApplication:
             else:
                 return exchange.finish(start_response, status, headers)
         log.error(
-            "VAN036: %s: its worker ended before it answered, the client gets 502: %s %s",
+            "%s: VAN036: its worker ended before it answered, the client gets 502: %s %s",
             self._pool.host,
             environ.get("REQUEST_METHOD"),
             environ.get("PATH_INFO"),
@@ -267,23 +268,26 @@ def _broken(host: str, error: BaseException) -> BaseException:
 def _receive_file(connection: Connection) -> io.FileIO:
     """The file whose descriptor a worker sends; raises Garbage unless it is a regular file."""
     try:
-        data, fds, _, _ = socket.recv_fds(connection.socket, 1, 1, socket.MSG_CMSG_CLOEXEC)
+        # Not recv_fds: Python 3.11's forgets the flags, and another vhost's worker that is just
+        # being started could inherit the descriptor.
+        data, rights, _, _ = connection.socket.recvmsg(
+            1, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC
+        )
     except BlockingIOError:
         raise Late from None
     except OSError:
         raise Gone(unread=False) from None
     if not data:
         raise Gone(unread=False)
-    if not fds:
-        raise Garbage("no descriptor in place of one")
-    if not stat.S_ISREG(os.fstat(fds[0]).st_mode):
-        os.close(fds[0])
-        raise Garbage("the descriptor of what is no regular file")
-    try:
-        return io.FileIO(fds[0], "rb")
-    except OSError:
-        os.close(fds[0])
-        raise Garbage("a descriptor that cannot be read") from None
+    fds = [fd for _, _, bytes_ in rights for (fd,) in struct.iter_unpack("i", bytes_)]
+    if len(fds) == 1 and stat.S_ISREG(os.fstat(fds[0]).st_mode):
+        try:
+            return io.FileIO(fds[0], "rb")
+        except OSError:
+            pass
+    for fd in fds:
+        os.close(fd)
+    raise Garbage("no readable file in place of one")
 
 
 def _answer(start_response: StartResponse, status: str, retry_after: int = 0) -> Response:

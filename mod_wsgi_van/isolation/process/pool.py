@@ -109,7 +109,7 @@ class Pool:
                     self.lost(worker)
                     continue
                 log.error(
-                    "VAN038: %s: no connection to its worker (%s), the client gets 503; raise the"
+                    "%s: VAN038: no connection to its worker (%s), the client gets 503; raise the"
                     " limit of open files (LimitNOFILE)",
                     self.host,
                     error,
@@ -189,7 +189,7 @@ class Pool:
             self._retiring.add(worker)
             self._changed.notify_all()
         log.error(
-            "VAN031: %s: its worker %d did not answer within %g s (request_timeout): it is ended,"
+            "%s: VAN031: its worker %d did not answer within %g s (request_timeout): it is ended,"
             " the next request starts another",
             self.host,
             worker.pid,
@@ -200,7 +200,7 @@ class Pool:
     def garbled(self, worker: Worker, what: str) -> None:
         """The worker does not follow the protocol: it is not to be trusted any more."""
         log.error(
-            "VAN033: %s: its worker %d answered garbage (%s), the client gets 502: it is killed,"
+            "%s: VAN033: its worker %d answered garbage (%s), the client gets 502: it is killed,"
             " the next request starts another",
             self.host,
             worker.pid,
@@ -223,16 +223,16 @@ class Pool:
             self._changed.notify_all()
         self._supervisor.end(worker)
 
-    def gone(self, worker: Worker) -> None:
+    def gone(self, worker: Worker, *, expected: bool) -> None:
         """Called by the supervisor when the process of ``worker`` is no more."""
         with self._changed:
-            expected = worker in self._retiring
+            expected = expected or worker in self._retiring
             self._retiring.discard(worker)
             if not worker.busy:  # else by the last give_back: a descriptor's number that is used
                 worker.close()  # by one thread must not become another vhost's
         if not expected:
             log.error(
-                "VAN030: %s: its worker %d is gone: %s; the next request starts another",
+                "%s: VAN030: its worker %d is gone: %s; the next request starts another",
                 self.host,
                 worker.pid,
                 worker.how,
@@ -244,7 +244,7 @@ class Pool:
         self._not_before = time.monotonic() + pause
         if pause:
             log.error(
-                "VAN034: %s: its workers end or fail at once, %d in a row: no new one for %g s,"
+                "%s: VAN034: its workers end or fail at once, %d in a row: no new one for %g s,"
                 " its clients get 503",
                 self.host,
                 self._deaths,
@@ -294,7 +294,7 @@ class Pool:
 
     def _log_full(self, worker: Worker | None) -> None:
         log.warning(
-            "VAN032: %s: no worker had room within %g s (queue_timeout), the client gets 503: %s",
+            "%s: VAN032: no worker had room within %g s (queue_timeout), the client gets 503: %s",
             self.host,
             self._settings.queue_timeout,
             "all process_threads are taken" if worker else "it is still being started",

@@ -59,7 +59,7 @@ class Encoder:
         if new:
             self._not_sent += tuple(new)
             log.info(
-                "VAN035: %s: its worker is not sent what JSON cannot say of environ: %s",
+                "%s: VAN035: its worker is not sent what JSON cannot say of environ: %s",
                 self._host,
                 ", ".join(new),
             )

@@ -275,7 +275,7 @@ class Supervisor:
         self._workers.discard(worker)
         worker.gone.set()
         if worker.pool:
-            worker.pool.gone(worker)
+            worker.pool.gone(worker, expected=self._stopped)
         else:
             worker.close()
 
