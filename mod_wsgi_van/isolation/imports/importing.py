@@ -58,14 +58,38 @@ def make_import(system: System) -> Import:
             return bootstrap.__import__(name, globals, locals, fromlist, level)
         module = get(found)
         if module is None or getattr(getattr(module, "__spec__", None), "_initializing", False):
-            return bootstrap.__import__(name, globals, locals, fromlist, level)
+            module = bootstrap.__import__(name, globals, locals, fromlist, level)
         if fromlist and hasattr(module, "__path__"):
             for item in fromlist:
                 if item == "*" or not hasattr(module, item):
-                    return bootstrap._handle_fromlist(module, fromlist, bootstrap._gcd_import)
+                    bootstrap._handle_fromlist(module, fromlist, bootstrap._gcd_import)
+                    return _with_unbound(module, fromlist, get)
         return module
 
     return __import__
+
+
+class _Partial:
+    """A package together with submodules that are not bound to it yet."""
+
+    def __init__(self, package: Any, unbound: dict[str, Any]) -> None:
+        self.__dict__.update(unbound, _package=package)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._package, name)
+
+
+def _with_unbound(package: Any, fromlist: Sequence[str], get: Callable[[str], Any]) -> Any:
+    """What ``from package import ...`` takes its names from.
+
+    A submodule is bound to its package when it is complete. Imported in a circle before that, the
+    interpreter finds it in the real table; binding it early would show it to other threads.
+    """
+    unbound = {}
+    for item in fromlist:
+        if not hasattr(package, item) and (module := get(f"{package.__name__}.{item}")) is not None:
+            unbound[item] = module
+    return _Partial(package, unbound) if unbound else package
 
 
 def make_real_find_and_load(original: Import) -> Import:

@@ -81,11 +81,17 @@ def _make_os_private(system: System, private: Any) -> None:
     def execv(path: Any, argv: Any) -> None:
         os.execve(path, argv, private.environ)
 
+    def posix_spawn(path: Any, argv: Any, env: Any, **kwargs: Any) -> int:
+        return os.posix_spawn(path, argv, private.environ if env is None else env, **kwargs)
+
+    def posix_spawnp(path: Any, argv: Any, env: Any, **kwargs: Any) -> int:
+        return os.posix_spawnp(path, argv, private.environ if env is None else env, **kwargs)
+
     def register_at_fork(**handlers: Any) -> None:
         """The real one would keep the handlers, and so the release, until the process ends."""
         system.fork_handlers.append(handlers)
 
-    for function in (putenv, unsetenv, execv, register_at_fork):
+    for function in (putenv, unsetenv, execv, posix_spawn, posix_spawnp, register_at_fork):
         setattr(private, function.__name__, function)
     private.system = command_status
 

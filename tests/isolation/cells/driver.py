@@ -1,0 +1,120 @@
+"""Hammers vhosts in this process from many threads and reports every answer that is not as in a
+process of the vhost's own.
+
+Run by each interpreter, with mod_wsgi_van and watchdog on its path alone; stdin and stdout: JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from mod_wsgi_van.isolation.contract import Loaded, Source
+from mod_wsgi_van.isolation.imports import ImportsIsolation
+
+Failures = dict[str, list[str]]
+THREADS = 8
+
+
+def main() -> None:
+    job = json.load(sys.stdin)
+    isolation = ImportsIsolation()
+    sources = [Source(**{**s, "site_packages": tuple(s["site_packages"])}) for s in job["sources"]]
+    run = Run(isolation, sources, job)
+    failures = run.stress() if job.get("calls") else run.matrix()
+    for loaded in run.loaded:
+        loaded.retire()
+    isolation.shutdown()
+    print("\n" + json.dumps({"failures": failures, "answered": run.answered, "loads": run.loads}))
+
+
+class Run:
+    def __init__(self, isolation: ImportsIsolation, sources: list[Source], job: Any) -> None:
+        self.isolation, self.sources, self.job = isolation, sources, job
+        self.expected: list[dict[str, list[str]]] = job["expected"]
+        self.failures: Failures = {}
+        self.answered = 0
+        self.loads = 0
+        self.lock = threading.Lock()
+        self.loaded: list[Loaded] = [isolation.load(source) for source in sources[:2]]
+
+    def matrix(self) -> Failures:
+        """Every thread: all cells in an order of its own, each asked of both vhosts in turn."""
+
+        def work(number: int) -> None:
+            order = random.Random(number)
+            cells = list(self.job["cells"])
+            for turn in range(self.job["turns"]):
+                order.shuffle(cells)
+                for cell in cells:
+                    if turn < len(self.expected[0][cell]):
+                        for vhost in (number % 2, (number + 1) % 2):
+                            self.ask(vhost, cell, turn)
+
+        _in_threads([lambda n=n: work(n) for n in range(self.job.get("threads", THREADS))])
+        return self.failures
+
+    def stress(self) -> Failures:
+        """Random cells, while a third vhost is loaded, asked, and retired throughout."""
+        done = threading.Event()
+
+        def churn() -> None:
+            while not done.is_set():
+                try:
+                    loaded = self.isolation.load(self.sources[2])
+                    self.loads += 1
+                    for cell in self.job["churned"]:
+                        self.check(loaded, 0, cell, 0)
+                    loaded.retire()
+                except BaseException:
+                    self.fail("churn", traceback.format_exc())
+
+        def work(number: int) -> None:
+            order = random.Random(number)
+            for _ in range(self.job["calls"]):
+                cell = order.choice(self.job["cells"])
+                turn = order.randrange(len(self.expected[0][cell]))
+                self.ask(order.randrange(2), cell, turn)
+
+        churner = threading.Thread(target=churn)
+        churner.start()
+        _in_threads([lambda n=n: work(n) for n in range(THREADS)])
+        done.set()
+        churner.join()
+        return self.failures
+
+    def ask(self, vhost: int, cell: str, turn: int) -> None:
+        self.check(self.loaded[vhost], vhost, cell, turn)
+
+    def check(self, loaded: Loaded, vhost: int, cell: str, turn: int) -> None:
+        environ = {"PATH_INFO": f"/{cell}", "QUERY_STRING": str(turn)}
+        try:
+            answer = b"".join(loaded.application(environ, lambda *args: None)).decode()
+        except BaseException:
+            self.fail(cell, traceback.format_exc())
+            return
+        with self.lock:
+            self.answered += 1
+        if answer != self.expected[vhost][cell][turn]:
+            self.fail(cell, f"{answer!r} instead of {self.expected[vhost][cell][turn]!r}")
+
+    def fail(self, cell: str, text: str) -> None:
+        with self.lock:
+            self.failures.setdefault(cell, []).append(text[-3000:])
+
+
+def _in_threads(tasks: list[Callable[[], None]]) -> None:
+    threads = [threading.Thread(target=task) for task in tasks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+import os
+import threading
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "django_settings")
+
+import django  # noqa: E402
+from django.conf import settings  # noqa: E402
+from django.core.cache import cache  # noqa: E402
+from django.core.wsgi import get_wsgi_application  # noqa: E402
+
+application = get_wsgi_application()
+once = threading.Lock()
+ready = []
+
+
+def prepare():
+    from django.core.management import call_command
+
+    with once:
+        if not ready:
+            call_command("migrate", verbosity=0, run_syncdb=True)
+            ready.append(True)
+
+
+def run(turn):
+    from django.test import RequestFactory
+    from things import Thing
+
+    prepare()
+    environ = RequestFactory().get("/hello/", {"word": f"w{turn % 3}"}).environ
+    environ["HTTP_HOST"] = "localhost"
+    said = []
+    body = b"".join(application(environ, lambda status, headers: said.append(status)))
+    cache.set("thing", Thing(7))
+    found = cache.get("thing")
+    assert type(found) is Thing
+    return (
+        f"{said[0]} {body.decode()} {django.__version__} {found.owner} {found.value} {settings.WHO}"
+    )

@@ -1,0 +1,29 @@
+import multiprocessing
+import warnings
+
+import me
+from things import Thing
+
+ROUNDS = 1
+
+
+def work(thing, connection):
+    from lazily import forked
+
+    connection.send((thing, f"{forked.NAME} {me.NAME}"))
+    connection.close()
+
+
+def run(turn):
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = context.Process(target=work, args=(Thing(3), theirs))
+        child.start()
+    theirs.close()
+    thing, text = ours.recv()
+    ours.close()
+    child.join()
+    assert type(thing) is Thing
+    return f"{thing.owner} {text} {child.exitcode}"

@@ -1,0 +1,23 @@
+import multiprocessing
+
+import me
+from things import Thing
+
+ROUNDS = 1
+
+
+def work(thing, queue):
+    queue.put((thing, f"{me.NAME} {type(thing).owner}"))
+
+
+def run(turn):
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    child = context.Process(target=work, args=(Thing(3), queue))
+    child.start()
+    thing, text = queue.get(timeout=60)
+    child.join()
+    queue.close()
+    queue.join_thread()
+    assert type(thing) is Thing
+    return f"{thing.owner} {text} {child.exitcode}"

@@ -1,0 +1,1 @@
+from me import NAME
