@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -25,12 +26,13 @@ class Load:
         self.bad: list[str] = []
         self.newest: dict[tuple[str, int], int] = {}  # (host, pid) -> release
         self.loads: set[tuple[str, str]] = set()  # (host, load id)
+        self.answered: set[str] = set()  # the query strings of requests that got a 200
         self._port = port
         self._hosts = set(hosts)
         self._lock = threading.Lock()  # guards answers, newest and loads
         self._ended = threading.Event()
         self._threads = [
-            threading.Thread(target=self._run, args=(hosts[i % len(hosts)],), name=f"load-{i}")
+            threading.Thread(target=self._run, args=(i, hosts[i % len(hosts)]), name=f"load-{i}")
             for i in range(connections)
         ]
 
@@ -64,18 +66,23 @@ class Load:
             tell=lambda: "\n".join(self.bad[:5]),
         )
 
-    def _run(self, host: str) -> None:
+    def _run(self, index: int, host: str) -> None:
         connection = Connection(self._port)
-        while not self._ended.is_set():
+        for number in itertools.count():
+            if self._ended.is_set():
+                break
+            query = f"{index}-{number}"
             with self._lock:
                 floors = dict(self.newest)
             try:
-                answer = connection.ask(host)
+                answer = connection.ask(host, f"/?{query}")
             except (OSError, http.client.HTTPException) as error:
                 self.bad.append(f"{host}: {error!r}")
                 connection.close()
             else:
                 self._judge(host, answer, floors)
+                if answer.status == 200:
+                    self.answered.add(query)
         connection.close()
 
     def _judge(self, host: str, answer: Answer, floors: dict[tuple[str, int], int]) -> None:

@@ -63,9 +63,10 @@ def test_swaps_go_live(serve: Serve, flavour: Flavour, mode: str, watch: str) ->
         comparison.record("swap to live", f"{flavour.name} {mode}", text)
 
 
-@pytest.mark.parametrize("application", ["plain", "lazy", "flask"])
-def test_100_deploys_under_load(
-    serve: Serve, flavour: Flavour, mode: str, application: str
+# Flask's import competes with the load for the interpreter and takes most of a second each time.
+@pytest.mark.parametrize(("application", "count"), [("plain", 100), ("lazy", 100), ("flask", 10)])
+def test_deploys_under_load(
+    serve: Serve, flavour: Flavour, mode: str, application: str, count: int
 ) -> None:
     running = serve(mode)
     env = environment(flavour.python, FLASK3) if application == "flask" else None
@@ -74,7 +75,7 @@ def test_100_deploys_under_load(
     before = load_id(running, SECOND)
     with Load(running.port, [HOST] * 6 + [SECOND] * 2) as load:
         load.wait_for(20)
-        for number in range(1, 101):
+        for number in range(1, count + 1):
             running.tree.deploy(HOST, application, number, env=env)
             until(
                 lambda wanted=number: wanted in load.newest.values(),  # type: ignore[misc]
@@ -88,7 +89,7 @@ def test_100_deploys_under_load(
             f"{len(load.bad)} bad of {load.total} answers",
         )
     assert not load.bad, load.bad[:5]
-    assert release(running) == 100
+    assert release(running) == count
     assert load_id(running, SECOND) == before, "the other vhost was loaded again"
 
 

@@ -123,5 +123,5 @@ def app(environ, start_response):
 
 
 def test_http_1_0_keeps_its_ways(running: Running) -> None:
-    answer = raw(running.port, f"GET /stream HTTP/1.0\r\nHost: {HOST}\r\n\r\n".encode())
-    assert answer.text == "first second"
+    answer = raw(running.port, f"GET /write HTTP/1.0\r\nHost: {HOST}\r\n\r\n".encode())
+    assert answer.text == "written and returned"

@@ -38,13 +38,11 @@ class Httpd:
     def start(self) -> None:
         program = places.httpd()
         assert program is not None
-        self._process = subprocess.Popen(
-            [program, "-d", str(self.root), "-f", str(self._file), "-D", "FOREGROUND"],
-            env=ENVIRON,
-            stdout=(self.root / "stdout.log").open("w"),
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        command = [program, "-d", str(self.root), "-f", str(self._file), "-D", "FOREGROUND"]
+        with (self.root / "stdout.log").open("w") as output:
+            self._process = subprocess.Popen(
+                command, env=ENVIRON, stdout=output, stderr=subprocess.STDOUT, text=True
+            )
         until(self._runs, "httpd runs", tell=self.log)
 
     def _runs(self) -> bool:
