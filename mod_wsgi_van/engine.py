@@ -23,7 +23,7 @@ from .loader import Hooks, Loader
 from .loads import Answers, Loads
 from .release import Answer, Release
 from .reloader import Reloader
-from .retiring import retire
+from .retiring import retire_all
 from .watch import open_watcher
 
 log = logging.getLogger(__name__)
@@ -156,14 +156,9 @@ class Engine:
         self._watcher.stop()
         if self._reloader is not None:
             self._reloader.stop(_SHUTDOWN / 2)
-        retiring = [
-            retire(slot.host, slot.release.loaded)
-            for slot in self.cache
-            if isinstance(slot.release, Release)
-        ]
-        deadline = time.monotonic() + _SHUTDOWN / 2
-        for thread in retiring:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        current = [(slot.host, slot.release) for slot in self.cache]
+        loaded = [(host, each.loaded) for host, each in current if isinstance(each, Release)]
+        retire_all(loaded, _SHUTDOWN / 2)
         self.loader.shutdown()
 
     def after_fork(self) -> None:

@@ -6,6 +6,7 @@ thread dropped the last environ and only puts the retirement on the reloader's q
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -17,6 +18,9 @@ from .isolation.contract import Loaded
 from .release import Lease, Release
 
 log = logging.getLogger(__name__)
+
+# Threads that retire releases at shutdown: an exit handler that hangs holds up one of them.
+_AT_ONCE = 8
 
 
 @dataclass(eq=False, slots=True)
@@ -78,10 +82,7 @@ class Retiring:
     def finish(self, timeout: float) -> None:
         """At shutdown: retire all that is left; give up on what takes longer than ``timeout``."""
         under_way, self._under_way = self._under_way, set()
-        threads = [retire(each.host, each.loaded) for each in under_way]
-        deadline = time.monotonic() + timeout
-        for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        retire_all([(each.host, each.loaded) for each in under_way], timeout)
 
     def _retire(self, retirement: Retirement) -> None:
         self._under_way.discard(retirement)
@@ -89,17 +90,34 @@ class Retiring:
         retire(retirement.host, retirement.loaded)
 
 
-def retire(host: str, loaded: Loaded) -> threading.Thread:
+def retire(host: str, loaded: Loaded) -> None:
     """Retire in a thread of its own: an exit handler is an application's code and may hang."""
-    thread = threading.Thread(
-        target=_retire, args=(host, loaded), name=f"van-retire-{host}", daemon=True
-    )
+    name = f"van-retire-{host}"
     try:
-        thread.start()
+        threading.Thread(target=_retire, args=(host, loaded), name=name, daemon=True).start()
     except RuntimeError:  # no thread to be had
         _retire(host, loaded)
-        thread = threading.current_thread()
-    return thread
+
+
+def retire_all(releases: list[tuple[str, Loaded]], timeout: float) -> None:
+    """Retire many, a few at a time; give up on what takes longer than ``timeout`` seconds."""
+
+    def work() -> None:
+        with contextlib.suppress(IndexError):  # none left
+            while True:
+                _retire(*releases.pop())
+
+    threads = [
+        threading.Thread(target=work, name="van-retire", daemon=True)
+        for _ in range(min(len(releases), _AT_ONCE))
+    ]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + timeout
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    if releases:
+        log.warning("VAN010: %d releases could not be retired in %g s", len(releases), timeout)
 
 
 def _retire(host: str, loaded: Loaded) -> None:

@@ -6,10 +6,10 @@ request. Threads start with the first request of a process, see ``engine``.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,8 @@ from .errors import BadHost
 from .hosts import Pattern, normalise
 from .ignore import DEFAULT, Ignore
 from .isolation.contract import Environ, Isolation, Response, StartResponse
+from .isolation.imports import ImportsIsolation
+from .isolation.process import ProcessIsolation, ProcessSettings
 from .loads import Answers
 from .release import Answer, Release
 from .version import measure
@@ -61,12 +63,33 @@ class Router:
     grace_period: float = _setting(
         30.0, "seconds that requests of a replaced release have before its exit handlers run"
     )
+    process_threads: int = _setting(8, "worker processes: requests that one handles at once")
+    processes_per_vhost: int = _setting(1, "worker processes of one vhost, per daemon process")
+    queue_timeout: float = _setting(
+        10.0, "seconds a request waits for a worker with room before it gets 503"
+    )
+    request_timeout: float = _setting(
+        60.0, "seconds a worker may take for the next block of a response; 0: any (then 504)"
+    )
+    idle_timeout: float = _setting(
+        0.0, "seconds without a request after which a vhost gives its workers back; 0: never"
+    )
+    max_requests: int = _setting(0, "requests after which a worker is replaced; 0: never")
+    shutdown_timeout: float = _setting(
+        3.0, "seconds that a worker may take to end before it is killed"
+    )
+    memory_limit: int = _setting(
+        0, "bytes of resident memory above which a worker is replaced; 0: any"
+    )
+    process_environ: Sequence[str] = _setting(
+        ("*",), "environment variables of workers: globs of names passed on, and NAME=value"
+    )
 
     if not TYPE_CHECKING:  # a type checker takes the signature that dataclass writes
 
         def __init__(self, *args: Any, **settings: Any) -> None:
             """Set what is given; the rest stays a class attribute, a subclass's before ours."""
-            names = [each.name for each in dataclasses.fields(Router)]
+            names = [each.name for each in fields(Router)]
             given = dict(zip(names, args, strict=False)) | settings
             wrong = sorted(settings.keys() - set(names))
             if wrong or len(given) < len(args) + len(settings):
@@ -118,11 +141,16 @@ class Router:
         settings.seconds("load_timeout", self.load_timeout)
         for name in ("settle", "sweep_interval", "grace_period"):
             settings.seconds(name, getattr(self, name), zero=True)
+        settings.names("process_environ", self.process_environ)
+        values = {each.name: getattr(self, each.name) for each in fields(ProcessSettings)}
+        values["process_environ"] = tuple(self.process_environ)
+        self._process_settings = ProcessSettings(**values)
 
     def _isolations(self) -> dict[str, Callable[[], Isolation]]:
-        from .isolation.imports import ImportsIsolation
-
-        return {"imports": ImportsIsolation}
+        return {
+            "imports": ImportsIsolation,
+            "process": partial(ProcessIsolation, self._process_settings),
+        }
 
     # Hooks
 
