@@ -53,6 +53,7 @@ class Auto:
         self._pid = os.getpid()
         self._started = self._stopped = False
         self._retry_at: float | None = None  # monotonic; None while inotify works
+        self._unpolled = False  # there are keys to poll and no thread could be had
         self._said: set[str] = set()
 
     def start(self) -> None:
@@ -81,6 +82,8 @@ class Auto:
                 return
             if self._retry_at is not None and time.monotonic() >= self._retry_at:
                 self._start_inotify()
+            if self._unpolled:
+                self._start_polling()
             if self._retry_at is not None:
                 self._poll(key, target)
                 return
@@ -132,7 +135,9 @@ class Auto:
     def _start_polling(self) -> None:
         try:
             self._polling.start()
-        except RuntimeError as error:  # the next key that needs it tries again
+            self._unpolled = False
+        except RuntimeError as error:  # the next new key tries again
+            self._unpolled = True
             self._say("polling", f"VAN020: no thread can be had for polling ({error})", "nothing")
 
     def _say(self, kind: str, why: str, what: str) -> None:

@@ -7,7 +7,6 @@ import logging
 import os
 import resource
 import shutil
-import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
@@ -217,49 +216,3 @@ def test_a_directory_that_may_not_be_read(base: Path) -> None:
         (base / "closed").chmod(0o311)
     in_child(test)
     (base / "closed").chmod(0o755)
-
-
-def test_a_sub_interpreter_or_not_it_stops_at_once(base: Path) -> None:
-    """Under mod_wsgi's default a script runs in a sub-interpreter."""
-    wsgi = release(base / "host")
-    code = f"""
-import sys, threading, os
-sys.path[:] = {sys.path!r}
-sys.argv = ["x"]
-from mod_wsgi_van.ignore import Ignore
-from mod_wsgi_van.watch import Target, open_watcher
-seen = threading.Event()
-watcher = open_watcher("inotify", lambda key: seen.set(), ignore=Ignore(), update_interval=1.0)
-descriptors = set(os.listdir("/proc/self/fd"))
-watcher.start()
-watcher.add("host", Target({str(wsgi)!r}))
-assert seen.wait(20)
-seen.clear()
-with open({str(wsgi / "app.py")!r}, "w") as file:
-    file.write("x = 1")
-assert seen.wait(20)
-watcher.stop()
-assert threading.active_count() == 1
-assert set(os.listdir("/proc/self/fd")) == descriptors
-with open({str(base / "done")!r}, "w") as file:
-    file.write("done")
-"""
-
-    def test() -> None:
-        status = ctypes.pythonapi.Py_NewInterpreter
-        status.restype = ctypes.c_void_p
-        run, end = ctypes.pythonapi.PyRun_SimpleString, ctypes.pythonapi.Py_EndInterpreter
-        end.argtypes = [ctypes.c_void_p]
-        swap_state = ctypes.pythonapi.PyThreadState_Swap
-        swap_state.argtypes, swap_state.restype = [ctypes.c_void_p], ctypes.c_void_p
-        get = ctypes.pythonapi.PyThreadState_Get
-        get.restype = ctypes.c_void_p
-        main = get()
-        sub = status()
-        result = run(code.encode())
-        end(sub)
-        swap_state(main)
-        assert result == 0
-        assert (base / "done").read_text() == "done"
-
-    in_child(test)
