@@ -9,6 +9,7 @@ import pwd
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,15 +57,18 @@ class Apache:
     python_home: str = ""
 
 
-def find() -> Apache:
-    """Raises Unusable when httpd, its modules or mod_wsgi are missing."""
-    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *_DIRECTORIES])
+def find(
+    directories: Sequence[str] = _DIRECTORIES, module_directories: Sequence[str] = _MODULES
+) -> Apache:
+    """Look on PATH and in ``directories``; raises Unusable when something is missing."""
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *directories])
     program = next(filter(None, (shutil.which(name, path=path) for name in _PROGRAMS)), None)
     if program is None:
         raise Unusable("there is no Apache httpd (apt install apache2)")
-    modules = next((each for each in _MODULES if Path(each, "mod_authz_core.so").exists()), None)
+    holding = (each for each in module_directories if Path(each, "mod_authz_core.so").exists())
+    modules = next(holding, None)
     if modules is None:
-        raise Unusable(f"the modules of {program} are in none of {', '.join(_MODULES)}")
+        raise Unusable(f"the modules of {program} are in none of {', '.join(module_directories)}")
     wsgi_module, python_home = _mod_wsgi(Path(modules))
     return Apache(program, modules, _built_in(program), wsgi_module, python_home)
 
@@ -125,7 +129,7 @@ def check_readable(user: str, path: str) -> None:
 
 
 def configuration(apache: Apache, root: Path, script: Path, listen: str, user: str) -> str:
-    """The text of httpd.conf. Relative to ``root``: run/ (writable), python/ (what is imported)."""
+    """The text of httpd.conf. ``root`` has run/ for httpd's own files, python/ for imports."""
     lines = [
         *_load_modules(apache),
         f"ServerRoot {quoted(root)}",
@@ -168,7 +172,8 @@ def _wsgi(apache: Apache, root: Path, script: Path) -> list[str]:
         f"WSGISocketPrefix {quoted(root / 'run/wsgi')}",
         "WSGIRestrictEmbedded On",
         f"WSGIDaemonProcess van processes=1 threads={THREADS} display-name=%{{GROUP}}"
-        f" lang={_LOCALE} locale={_LOCALE} python-path={quoted(root / 'python')}",
+        f" lang={_LOCALE} locale={_LOCALE} python-path={quoted(root / 'python')}"
+        f" home={quoted(root)}",  # the user's need not exist, and then the daemon does not start
         "WSGIProcessGroup van",
         "WSGIApplicationGroup %{GLOBAL}",
         f"WSGIScriptAlias / {quoted(script)}",

@@ -73,6 +73,7 @@ def run(
             server = _wait_until_ready(process, log)
             announce(f"Apache ({found.program}, {server})")
             process.wait()
+            _end(process)  # its daemon, which would hold the log open
             log.join(_ENDS_WITHIN)
             raise Problem(f"httpd ended by itself with status {process.returncode}: {log.last()}")
 
@@ -139,7 +140,7 @@ def _end(process: subprocess.Popen[str]) -> None:
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.terminate()
         process.wait(_ENDS_WITHIN)
-    # Whatever is left of its group: the daemon of an httpd that was killed or did not end.
+    # Whatever is left of its group, where httpd was killed or did not end in time.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -38,7 +38,8 @@ def serve(order: Order, ready: Callable[[int], None]) -> None:
             with _listening(order.port) as listening:
                 _serve(order, listening, ready, interruption)
         except KeyboardInterrupt:
-            print("\nEnded.", flush=True)
+            pass
+        print("\nEnded.", flush=True)
 
 
 def check_base(path: str) -> None:
@@ -76,25 +77,22 @@ def _serve(
     port = listening.getsockname()[1]
     base = order.settings["base_path"]
 
-    def announce(server: str, because: str) -> None:
-        print(f"Serving {base} on http://{ADDRESS}:{port}/ with {server}{because}", flush=True)
+    def announce(server: str) -> None:
+        print(f"Serving {base} on http://{ADDRESS}:{port}/ with {server}", flush=True)
         ready(port)
 
-    because = ", as asked for"
+    no_apache = ""
     if order.server != "waitress":
         listening.close()  # httpd binds it itself
-        why = ", as asked for" if order.server == "apache" else ": it has mod_wsgi"
         try:
-            httpd.run(
-                order.settings, f"{ADDRESS}:{port}", lambda name: announce(name, why), interruption
-            )
+            httpd.run(order.settings, f"{ADDRESS}:{port}", announce, interruption)
         except Unusable as error:
             if order.server == "apache":
                 raise
-            because = f": {error}"
+            no_apache = f", not Apache: {error}"
         listening = _listening(port)
     with listening:
         try:
-            embedded.run(order.settings, listening, lambda name: announce(name, because))
+            embedded.run(order.settings, listening, lambda name: announce(name + no_apache))
         except Unusable as error:
-            raise Problem(f"{error}; not with Apache{because}") from error
+            raise Problem(f"{error}{no_apache}") from error

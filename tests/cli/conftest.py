@@ -1,0 +1,72 @@
+"""Directories that httpd's user can enter, and commands that end with the test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mod_wsgi_van.cli import apache
+from mod_wsgi_van.cli.problem import Unusable
+
+from .running import APP, Command, deploy
+
+
+def servers() -> list[str]:
+    """The servers to be had here; CI has both."""
+    try:
+        apache.find()
+    except Unusable:
+        if os.environ.get("CI") == "true":
+            raise
+        return ["waitress"]
+    return ["apache", "waitress"]
+
+
+collect_ignore = [] if "apache" in servers() else ["test_httpd.py"]
+
+
+@pytest.fixture(params=servers())
+def server(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """Below /tmp and open to everybody: pytest's own is closed to httpd's user."""
+    path = Path(tempfile.mkdtemp(prefix="van-test-", dir="/tmp"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def base(open_directory: Path) -> Path:
+    """Two releases of one vhost, the first one live."""
+    path = open_directory / "www"
+    for number in (1, 2):
+        wsgi = path / f".releases/{number}/wsgi"
+        wsgi.mkdir(parents=True)
+        (wsgi / "app.py").write_text(APP.format(number))
+    deploy(path, 1)
+    return path
+
+
+@pytest.fixture
+def command(open_directory: Path) -> Iterator[Callable[..., Command]]:
+    """Start the command; its temporary files go to a directory of its own."""
+    temporary = open_directory / "tmp"
+    temporary.mkdir()
+    started: list[Command] = []
+
+    def start(*arguments: str) -> Command:
+        started.append(Command(*arguments, temporary=temporary))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.close()

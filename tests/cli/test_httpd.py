@@ -1,0 +1,48 @@
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mod_wsgi_van.cli import httpd, serve
+from mod_wsgi_van.cli.interruption import Interruption
+from mod_wsgi_van.cli.problem import Unusable
+
+from .running import Command, alive, descendants
+
+
+def test_an_httpd_that_ends_by_itself_is_a_problem(
+    base: Path, command: Callable[..., Command]
+) -> None:
+    running = command("serve", str(base), "--port", "0", "--server", "apache")
+    running.wait_ready()
+    below = descendants(running.process.pid)
+    (top,) = (pid for pid in below if below - {pid} == descendants(pid))
+    os.kill(top, signal.SIGKILL)
+    assert running.wait() == 1
+    assert "httpd ended by itself with status -9" in running.err[-1]
+    assert not [pid for pid in below if alive(pid)]
+    assert list(running.temporary.iterdir()) == []
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((serve.ADDRESS, 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("setting", "listen", "words"),
+    [
+        ({"settle": -1}, f"{serve.ADDRESS}:{free_port()}", "cannot run the router: .*settle"),
+        ({}, f"{serve.ADDRESS}:none", "httpd ended with status 1: .*Port must be specified"),
+    ],
+)
+def test_an_httpd_that_cannot_serve_is_told_with_its_own_words(
+    setting: dict[str, object], listen: str, words: str, base: Path
+) -> None:
+    settings = {"base_path": str(base)} | setting
+    with Interruption() as interruption, pytest.raises(Unusable, match=words):
+        httpd.run(settings, listen, pytest.fail, interruption)
