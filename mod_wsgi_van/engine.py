@@ -117,7 +117,7 @@ class Engine:
                     self._watcher.add(slot.watch_key, self.loader.target(slot.path, slot.files))
                 else:
                     self.cache.reset(slot)
-                self._stale(slot.watch_key)
+                self._reloader.look_again(slot)
             if not self._hooked:
                 self._hooked = True
                 lifecycle.at_exit(self.shutdown)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .isolation.contract import Application, Loaded
+from .version import Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,11 @@ class State:
     version: object  # what get_version returned
     directory: str  # the wsgi directory, real
     further: tuple[str, ...] = ()  # rows of the files that a failed attempt's traceback named
+
+    def touched_by(self, other: State) -> bool:
+        """Whether ``other`` is the same code with another mtime of its directory."""
+        mine, its = self.version, other.version
+        return isinstance(mine, Version) and isinstance(its, Version) and its.touched_since(mine)
 
     def same_release(self, other: State) -> bool:
         return self.directory == other.directory and self.version == other.version

@@ -7,6 +7,7 @@ loads nothing itself, so that a vhost whose import hangs delays no other.
 
 from __future__ import annotations
 
+import enum
 import logging
 import queue
 import threading
@@ -35,6 +36,14 @@ _SWEEP_SHARE = 0.0005
 _PARALLEL = 4
 
 
+class Why(enum.Enum):
+    """Why the reloader looks at a vhost."""
+
+    HINT = "the watcher reported it"
+    AGAIN = "a load has ended"
+    SWEEP = "it is its turn"
+
+
 @dataclass(slots=True)
 class Pending:
     """A change that was seen and is not taken yet."""
@@ -43,7 +52,7 @@ class Pending:
     first: float  # monotonic
     due: float  # monotonic
     seen: State | None  # None: the vhost is gone
-    swept: bool  # nothing but the sweep has noticed it so far
+    why: Why  # of the look that found it; HINT as soon as there was one
 
 
 class Reloader:
@@ -66,7 +75,7 @@ class Reloader:
         self._settle = settle
         self._sweep_interval = sweep_interval
         self._blind_sweep = blind_sweep  # the sweep is how changes are found: no warning then
-        self._queue: queue.SimpleQueue[str | Retirement | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[str | Slot | Retirement | None] = queue.SimpleQueue()
         self._retiring = Retiring(grace_period, self._queue.put)
         self._pending: dict[str, Pending] = {}
         self._complained: dict[str, str] = {}  # watch key -> what its hook raised last
@@ -93,6 +102,10 @@ class Reloader:
         """Hint that what the watcher knows under ``key`` may have changed; from any thread."""
         self._queue.put(key)
 
+    def look_again(self, slot: Slot) -> None:
+        """Compare ``slot`` without a hint; from any thread."""
+        self._queue.put(slot)
+
     def _wake(self) -> None:
         self._queue.put(None)
 
@@ -100,7 +113,7 @@ class Reloader:
         """A load has ended: look again for what changed while it ran. From the loading thread."""
         if replaced is not None:
             self._retiring.announce(slot.host, replaced)
-        self._queue.put(slot.watch_key)
+        self._queue.put(slot)
 
     def _run(self) -> None:
         while not self._stopping:
@@ -123,8 +136,10 @@ class Reloader:
         for item in dict.fromkeys(items):
             if isinstance(item, Retirement):
                 self._retiring.take(item)
+            elif isinstance(item, Slot):
+                self._look(item, Why.AGAIN)
             elif item is not None:
-                self._mark(item)
+                self._hint(item)
 
     def _drain(self) -> None:
         while not self._queue.empty():
@@ -145,7 +160,7 @@ class Reloader:
     def _act(self) -> None:
         now = time.monotonic()
         for pending in [each for each in self._pending.values() if each.due <= now]:
-            self._look(pending.slot)
+            self._look(pending.slot, pending.why)
         for load in self._loads.running.copy():
             if load.late and not load.said_late:
                 load.said_late = True
@@ -154,22 +169,22 @@ class Reloader:
         if self._sweep_interval > 0 and self._sweep_due <= now:
             self._sweep_step(now)
 
-    def _mark(self, key: str) -> None:
+    def _hint(self, key: str) -> None:
         slot = self._cache.watched(key)
         if slot is None:
             return
         pending = self._pending.get(key)
         if pending is None:
-            self._look(slot)
+            self._look(slot, Why.HINT)
             return
         # A writer that never pauses must cost one cheap look per event, not a scan of its tree.
         now = time.monotonic()
-        pending.swept = False
+        pending.why = Why.HINT
         pending.due = min(now + self._settle, pending.first + _PATIENCE * self._settle)
         if pending.seen is None or self._loader.leads_to(slot.path) != pending.seen.directory:
-            self._look(slot)
+            self._look(slot, Why.HINT)
 
-    def _look(self, slot: Slot, *, swept: bool = False) -> None:
+    def _look(self, slot: Slot, why: Why) -> None:
         """Compare what is there with what was loaded, and note or take the change."""
         load = slot.loading
         if load is not None and not load.late:
@@ -188,18 +203,24 @@ class Reloader:
         if slot.release is None and load is None:
             return  # the next request loads it
         known = slot.state if load is None else load.state
-        if state is not None and known is not None and self._unchanged(slot, known, state):
+        if state is not None and known is not None and self._unchanged(slot, known, state, why):
             self._pending.pop(slot.watch_key, None)
             return
-        self._changed(slot, known, state, swept)
+        self._changed(slot, known, state, why)
 
-    def _unchanged(self, slot: Slot, known: State, state: State) -> bool:
+    def _unchanged(self, slot: Slot, known: State, state: State, why: Why) -> bool:
+        """Whether there is nothing to load.
+
+        With a hint a moved mtime of the directory is a ``touch``: watchers report no ignored
+        names. Without, it may be bytecode that our own load wrote, and equality leaves it out.
+        """
         if slot.loading is not None:  # one that is late
             return known.same_release(state)
-        if known == state:
+        touched = why is Why.HINT and known.touched_by(state)
+        if known == state and not touched:
             self._cache.rebase(slot, known, state)
             return True
-        return self._rolled_back(slot, known, state)
+        return not touched and self._rolled_back(slot, known, state)
 
     def _rolled_back(self, slot: Slot, known: State, state: State) -> bool:
         """After a failed swap: whether the link is back at the release that went on serving."""
@@ -212,19 +233,19 @@ class Reloader:
         log.info("%s: back to %s, which went on serving", slot.host, state.directory)
         return True
 
-    def _changed(self, slot: Slot, known: State | None, state: State | None, swept: bool) -> None:
+    def _changed(self, slot: Slot, known: State | None, state: State | None, why: Why) -> None:
         now = time.monotonic()
         key = slot.watch_key
         pending = self._pending.get(key)
         if pending is None:
-            pending = Pending(slot, now, now + self._settle, state, swept)
+            pending = Pending(slot, now, now + self._settle, state, why)
             self._pending[key] = pending
         last = pending.first + _PATIENCE * self._settle
         if pending.due <= now < last:
             pending.due = min(now + self._restless(pending.seen, state), last)
         pending.seen = state
         swap = state is not None and known is not None and state.directory != known.directory
-        if pending.due <= now or (swap and not pending.swept):
+        if pending.due <= now or (swap and pending.why is not Why.SWEEP):
             self._take(pending)
 
     def _restless(self, seen: State | None, state: State | None) -> float:
@@ -245,7 +266,7 @@ class Reloader:
             return
         self._pending.pop(slot.watch_key, None)
         self._complained.pop(slot.watch_key, None)
-        if pending.swept and not self._blind_sweep:
+        if pending.why is Why.SWEEP and not self._blind_sweep:
             log.warning(
                 "%s: VAN024: the sweep found a change in %s that no event announced; if this"
                 ' recurs, set watch="polling" and report it',
@@ -295,4 +316,4 @@ class Reloader:
             version = None if state is None else state.version
             if isinstance(version, Version) and known.version.same_code(version):
                 return
-        self._look(slot, swept=True)
+        self._look(slot, Why.SWEEP)

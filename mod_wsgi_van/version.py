@@ -41,6 +41,10 @@ class Version:
         """Whether both run the same code, a ``touch`` left out of account."""
         return self.directory == other.directory and self.code == other.code
 
+    def touched_since(self, other: Version) -> bool:
+        """Whether the code is the same and the directory's mtime another, for whatever reason."""
+        return self.same_code(other) and self.touched != other.touched
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Version):
             return NotImplemented
