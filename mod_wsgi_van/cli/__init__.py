@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mod_wsgi_van import Router
 from mod_wsgi_van.cli import demo, options, serve
+from mod_wsgi_van.cli.interruption import Interruption
 from mod_wsgi_van.cli.problem import Problem
 
 
@@ -24,17 +25,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(str(error))
     order = serve.Order(settings, given.port, given.server)
     try:
-        if given.command == "demo":
-            made = demo.make(Path(settings["base_path"]))
-            serve.serve(order, lambda port: print(demo.instructions(made, port), flush=True))
-        else:
-            serve.serve(order, lambda port: None)
+        with Interruption() as interruption:
+            _run(given.command, order, interruption)
     except (Problem, OSError) as error:
         print(f"mod-wsgi-van: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        return 1
+        pass
+    print("\nEnded.", flush=True)
     return 0
+
+
+def _run(command: str, order: serve.Order, interruption: Interruption) -> None:
+    if command == "serve":
+        serve.serve(order, lambda port: None, interruption)
+        return
+    made = demo.make(Path(order.settings["base_path"]))
+    serve.serve(order, lambda port: print(demo.instructions(made, port), flush=True), interruption)
 
 
 def _parser() -> argparse.ArgumentParser:

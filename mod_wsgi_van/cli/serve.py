@@ -27,22 +27,17 @@ class Order:
     server: str
 
 
-def serve(order: Order, ready: Callable[[int], None]) -> None:
-    """Serve until SIGINT, SIGTERM or SIGHUP; ``ready`` is called with the port.
+def serve(order: Order, ready: Callable[[int], None], interruption: Interruption) -> None:
+    """Serve until interrupted; ``ready`` is called with the port. Raises Problem.
 
-    Raises Problem.
+    KeyboardInterrupt comes out or, after waitress, does not.
     """
-    check_base(order.settings["base_path"])
-    with Interruption() as interruption:
-        try:
-            with _listening(order.port) as listening:
-                _serve(order, listening, ready, interruption)
-        except KeyboardInterrupt:
-            pass
-        print("\nEnded.", flush=True)
+    _check_base(order.settings["base_path"])
+    with _listening(order.port) as listening:
+        _serve(order, listening, ready, interruption)
 
 
-def check_base(path: str) -> None:
+def _check_base(path: str) -> None:
     """Raises Problem unless vhosts can be looked for there."""
     if not Path(path).is_dir():
         raise Problem(f"base path {path} is not a directory")

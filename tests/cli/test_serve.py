@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mod_wsgi_van.cli import embedded, httpd, main, serve
+from mod_wsgi_van.cli.interruption import Interruption
 from mod_wsgi_van.cli.problem import Problem, Unusable
 
 from .running import APP, Command, alive, deploy, descendants, get, until
@@ -105,7 +106,9 @@ def refuse(*_: object) -> None:
 
 
 def run(base: Path, server: str) -> None:
-    serve.serve(serve.Order({"base_path": str(base)}, 0, server), lambda port: None)
+    with Interruption() as interruption:
+        order = serve.Order({"base_path": str(base)}, 0, server)
+        serve.serve(order, lambda port: None, interruption)
 
 
 def test_auto_falls_back_and_says_why(
