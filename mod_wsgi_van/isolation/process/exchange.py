@@ -244,8 +244,7 @@ class Exchange:
             return
         self._over = True
         if isinstance(error, Gone):
-            if self._worker.hung_up():  # else it closed this connection alone
-                self._pool.lost(self._worker)
+            self._pool.lost(self._worker)
             self._connection.socket.close()
             self._pool.give_back(self._worker)
         elif isinstance(error, Garbage):

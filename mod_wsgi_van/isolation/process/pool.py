@@ -17,7 +17,8 @@ from mod_wsgi_van.isolation.process.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 1.0  # a worker that lived shorter than so many seconds died at once
+AT_ONCE = 1.0  # a worker that lived shorter than so many seconds, and answered nothing
+DEATHS_BEFORE_PAUSE = 3
 LONGEST_PAUSE = 60.0
 WEIGH_EVERY = 1.0  # seconds between two looks at the memory of a worker
 
@@ -152,6 +153,7 @@ class Pool:
         with self._changed:
             worker.busy -= 1
             self._used_at = now
+            worker.answered = worker.answered or connection is not None
             if connection is not None and worker in self._workers:
                 worker.idle.append(connection)
                 connection = None
@@ -212,16 +214,19 @@ class Pool:
         self._supervisor.kill(worker)
 
     def lost(self, worker: Worker) -> None:
-        """The worker has ended, or is as good as: it gets no more requests."""
+        """The worker has ended, or closed a connection, which no sound one does by itself.
+
+        It gets no more requests; where it lives on, those that it has may end.
+        """
         with self._changed:
             if worker not in self._workers:
                 return
             self._workers.remove(worker)
-            at_once = time.monotonic() - worker.ready_at < AT_ONCE
+            at_once = not worker.answered and time.monotonic() - worker.ready_at < AT_ONCE
             self._deaths = self._deaths + 1 if at_once else 0
             self._set_pause()
             self._changed.notify_all()
-        self._supervisor.end(worker)
+        self._supervisor.retire(worker)
 
     def gone(self, worker: Worker, *, expected: bool) -> None:
         """Called by the supervisor when the process of ``worker`` is no more."""
@@ -239,8 +244,9 @@ class Pool:
             )
 
     def _set_pause(self) -> None:
-        """The first two ends are followed at once by a fresh worker, later ones after 1, 2, 4 s."""
-        pause = 0.0 if self._deaths < 2 else min(LONGEST_PAUSE, 2.0 ** (self._deaths - 2))
+        """A death or two are followed at once by a fresh worker, later ones after 1, 2, 4 ... s."""
+        over = self._deaths - DEATHS_BEFORE_PAUSE
+        pause = 0.0 if over < 0 else min(LONGEST_PAUSE, 2.0**over)
         self._not_before = time.monotonic() + pause
         if pause:
             log.error(
@@ -264,7 +270,7 @@ class Pool:
             log.error("%s%s", error, f"\n{error.details}" if error.details else "")
             with self._changed:
                 self._starting -= 1
-                self._deaths = max(2, self._deaths + 1)
+                self._deaths = max(DEATHS_BEFORE_PAUSE, self._deaths + 1)
                 self._set_pause()
                 self._changed.notify_all()
             raise Refused("no worker could be started") from None

@@ -6,7 +6,6 @@ import errno
 import fnmatch
 import json
 import os
-import select
 import signal
 import socket
 import struct
@@ -37,8 +36,7 @@ _NEVER_PASSED_ON = ("PYTHON*", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
 class Worker:
     """One worker process as the router sees it.
 
-    ``busy``, ``served``, ``idle``, ``replaced`` and ``weighed_at`` belong to its pool and are
-    guarded by the pool's lock.
+    What follows ``busy`` belongs to its pool and is guarded by the pool's lock.
     """
 
     def __init__(
@@ -59,6 +57,7 @@ class Worker:
         self.gone = threading.Event()  # reaped, and its last output passed on
         self.busy = 0
         self.served = 0
+        self.answered = False
         self.idle: list[Connection] = []
         self.replaced = False  # gets no more requests as soon as there is a fresh one
         self.weighed_at = 0.0
@@ -78,12 +77,6 @@ class Worker:
         finally:
             theirs.close()
         return Connection(ours)
-
-    def hung_up(self) -> bool:
-        """Its control socket is closed, which is the end of every worker."""
-        poll = select.poll()
-        poll.register(self.control, 0)
-        return bool(poll.poll(0))
 
     def resident(self) -> int:
         """Bytes of resident memory, 0 when it is gone."""

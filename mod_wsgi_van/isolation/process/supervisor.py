@@ -245,11 +245,14 @@ class Supervisor:
 
     def _end_all(self) -> None:
         for worker in list(self._workers):
-            if worker.ready_at:
-                self._endings.pop(worker, None)
-                self._end(worker)
-            else:
+            ending = self._endings.get(worker)
+            if not worker.ready_at:
                 self._kill(worker)
+            elif ending is None:
+                self._end(worker)
+            elif ending.drain:
+                ending.drain = False
+                ending.deadline = 0.0
 
     def _proceed(self, worker: Worker, now: float) -> None:
         """Reap a worker that has ended; take the next step with one that has not in time."""

@@ -15,6 +15,7 @@ from wsgiref.validate import validator
 PLAIN = [("Content-Type", "text/plain")]
 RELEASE = threading.Event()
 CLOSED = []
+HANGING = []
 
 
 class Blocks:
@@ -57,6 +58,7 @@ def about(environ, start_response):
         "main": __main__.__file__,
         "blocked": [int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ())],
         "closed": CLOSED,
+        "hanging": len(HANGING),
         "pid": os.getpid(),
     }
     return [json.dumps(facts).encode()]
@@ -142,7 +144,7 @@ def changed_mind(environ, start_response):
     try:
         raise KeyError("before the first block")
     except KeyError:
-        start_response("500 Oops", PLAIN + [("X-Second", "yes")], sys.exc_info())
+        start_response("500 Oops", [*PLAIN, ("X-Second", "yes")], sys.exc_info())
     return [b"second"]
 
 
@@ -163,7 +165,7 @@ def twice(environ, start_response):
 
 
 def latin(environ, start_response):
-    start_response("200 Tr\xe8s bien", PLAIN + [("X-Name", "caf\xe9"), ("X-Empty", "")])
+    start_response("200 Tr\xe8s bien", [*PLAIN, ("X-Name", "caf\xe9"), ("X-Empty", "")])
     return [environ["PATH_INFO"].encode("latin-1")]
 
 
@@ -249,7 +251,7 @@ def dies(environ, start_response):
         while True:
             time.sleep(1)
     if how == "once" and not os.path.exists(environ["HTTP_X_MARK"]):
-        open(environ["HTTP_X_MARK"], "w").close()
+        os.mkdir(environ["HTTP_X_MARK"])
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "read":
         environ["wsgi.input"].read(10)
@@ -266,6 +268,7 @@ def dies_later(environ, start_response):
 
 
 def hangs(environ, start_response):
+    HANGING.append(1)
     RELEASE.wait()
     start_response("200 OK", PLAIN)
     return [b"released"]
@@ -302,6 +305,13 @@ def forks(environ, start_response):
 def lingering():
     yield b"from the child"
     time.sleep(600)
+
+
+def sleeper(environ, start_response):
+    """A child that knows nothing of its worker's end."""
+    child = subprocess.Popen(["sleep", "600"])
+    start_response("200 OK", PLAIN)
+    return [b"%d" % child.pid]
 
 
 def allocates(environ, start_response):

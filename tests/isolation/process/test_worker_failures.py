@@ -1,0 +1,250 @@
+"""What a client gets, and the log says, when a worker fails. All failures are real ones."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from calling import Call, ask, make_environ, runs, source, wait
+
+from mod_wsgi_van.isolation.contract import Application
+from mod_wsgi_van.isolation.process import ProcessIsolation, ResponseBroken
+
+Load = Callable[..., Application]
+
+
+def pid_of(application: Application) -> int:
+    pid: int = ask(application, "about").json["pid"]
+    return pid
+
+
+def test_a_killed_worker_is_followed_by_another(
+    load: Load, caplog: pytest.LogCaptureFixture
+) -> None:
+    application = load()
+    for _ in range(2):
+        pid = pid_of(application)
+        os.kill(pid, signal.SIGKILL)
+        assert pid_of(application) != pid
+        wait(lambda pid=pid: f"its worker {pid} is gone: signal SIGKILL ended it" in caplog.text)
+    assert caplog.text.count("VAN030") == 2
+
+
+@pytest.mark.parametrize(("path", "query"), [("dies", "exit"), ("dies", "kill"), ("dies", "close")])
+@pytest.mark.parametrize(("method", "workers"), [("GET", 2), ("POST", 1)])
+def test_a_request_that_kills_its_worker(
+    load: Load, caplog: pytest.LogCaptureFixture, path: str, query: str, method: str, workers: int
+) -> None:
+    """A safe one is tried once more, on a fresh worker; then the client gets 502."""
+    application = load()
+    answer = ask(application, path, method, QUERY_STRING=query)
+    assert answer.status == "502 Bad Gateway"
+    assert f"VAN036: its worker ended before it answered, the client gets 502: {method}" in (
+        caplog.text
+    )
+    wait(lambda: caplog.text.count("VAN030") == workers)
+    assert "status 7" in caplog.text or query != "exit"
+
+
+def test_a_safe_request_survives_one_death(load: Load, tmp_path: Path) -> None:
+    application = load()
+    mark = str(tmp_path / "mark")
+    assert ask(application, "dies", QUERY_STRING="once", HTTP_X_MARK=mark).body == b"alive"
+
+
+def test_a_body_that_is_partly_read_is_not_sent_again(load: Load) -> None:
+    environ = {"QUERY_STRING": "read", "CONTENT_LENGTH": "70000"}
+    assert ask(load(), "dies", "GET", b"x" * 70000, **environ).status == "502 Bad Gateway"
+
+
+def test_a_post_that_was_not_read_is_sent_again(load: Load) -> None:
+    """To a worker that died while its connection was idle."""
+    application = load(process_threads=1)
+    pid = pid_of(application)
+    os.kill(pid, signal.SIGKILL)
+    wait(lambda: not runs(pid))
+    assert ask(application, "echo", "POST", b"body").json["body"] == "body"
+
+
+def test_a_death_in_the_middle_breaks_the_response(load: Load) -> None:
+    """The server is told by an exception, so that the client does not take it for whole."""
+    application = load()
+    call = Call(application, make_environ("dies_later"))
+    assert next(call.blocks) == b"first"
+    with pytest.raises(ResponseBroken, match="VAN037"):
+        call.finish()
+    assert ask(application, "about").status == "200 OK"
+
+
+def hanging(application: Application) -> int:
+    count: int = ask(application, "about").json["hanging"]
+    return count
+
+
+def test_other_requests_of_a_killed_worker(load: Load) -> None:
+    application = load(process_threads=4)
+    with ThreadPoolExecutor(4) as executor:
+        waiting = [executor.submit(ask, application, "hangs") for _ in range(2)]
+        posted = executor.submit(ask, application, "hangs", "POST")
+        wait(lambda: hanging(application) == 3)
+        os.kill(pid_of(application), signal.SIGKILL)
+        assert posted.result(20).status == "502 Bad Gateway"
+        wait(lambda: hanging(application) == 2, "the requests on a fresh worker")
+        ask(application, "release")
+        assert [each.result(20).body for each in waiting] == [b"released"] * 2
+
+
+def test_a_hanging_request_gets_504_and_its_worker_is_replaced(
+    load: Load, caplog: pytest.LogCaptureFixture
+) -> None:
+    application = load(request_timeout=0.3, shutdown_timeout=0.2)
+    pid = pid_of(application)
+    answer = ask(application, "hangs")
+    assert answer.status == "504 Gateway Timeout" and answer.headers["Retry-After"] == "1"
+    assert pid_of(application) != pid
+    wait(lambda: not runs(pid))
+    assert f"VAN031: its worker {pid} did not answer within 0.3 s" in caplog.text
+    assert "VAN030" not in caplog.text
+
+
+def test_a_response_that_stops_breaks_off(load: Load) -> None:
+    application = load(request_timeout=0.3, shutdown_timeout=0.2)
+    call = Call(application, make_environ("hangs_later"))
+    assert next(call.blocks) == b"first"
+    with pytest.raises(ResponseBroken):
+        call.finish()
+
+
+def test_a_worker_that_holds_the_gil_is_killed(load: Load) -> None:
+    application = load(request_timeout=0.3, shutdown_timeout=0.2)
+    pid = pid_of(application)
+    assert ask(application, "holds_the_gil").status == "504 Gateway Timeout"
+    assert ask(application, "about").status == "200 OK"
+    wait(lambda: not runs(pid))
+
+
+def test_a_thread_that_does_not_notice_its_client_went_away(load: Load) -> None:
+    """Past request_timeout its worker is replaced: it must not hold a place for ever."""
+    application = load(request_timeout=0.3, shutdown_timeout=0.2, process_threads=1)
+    pid = pid_of(application)
+    call = Call(application, make_environ("hangs_later"))
+    assert next(call.blocks) == b"first"
+    call.close()
+    wait(lambda: not runs(pid))
+    assert ask(application, "about").status == "200 OK"
+
+
+def test_more_requests_than_threads_wait_and_then_get_503(
+    load: Load, caplog: pytest.LogCaptureFixture
+) -> None:
+    application = load(process_threads=3, queue_timeout=0.2)
+    pid = pid_of(application)
+    with ThreadPoolExecutor(3) as executor:
+        busy = [executor.submit(ask, application, "hangs", "POST") for _ in range(2)]
+        wait(lambda: hanging(application) == 2)
+        busy.append(executor.submit(ask, application, "hangs", "POST"))
+        wait(lambda: ask(application, "empty").status == "503 Service Unavailable")
+        assert ask(application, "empty").headers["Retry-After"] == "1"
+        assert "VAN032: no worker had room within 0.2 s" in caplog.text
+        os.kill(pid, signal.SIGKILL)
+        assert [each.result(20).status for each in busy] == ["502 Bad Gateway"] * 3
+    assert ask(application, "empty").status == "204 No Content"
+
+
+def test_a_request_that_waits_gets_the_place_of_another(load: Load) -> None:
+    application = load(process_threads=1, queue_timeout=20)
+    with ThreadPoolExecutor(8) as executor:
+        answers = executor.map(lambda _: ask(application, "echo"), range(100))
+        assert {answer.status for answer in answers} == {"200 OK"}
+
+
+def test_workers_that_die_at_once_are_restarted_with_pauses(
+    load: Load, caplog: pytest.LogCaptureFixture
+) -> None:
+    application = load()
+    statuses = [ask(application, "dies", "POST", QUERY_STRING="kill").status for _ in range(4)]
+    assert statuses == ["502 Bad Gateway"] * 3 + ["503 Service Unavailable"]
+    answer = ask(application, "empty")
+    assert answer.status == "503 Service Unavailable"
+    assert int(answer.headers["Retry-After"]) == 1
+    assert "VAN034: its workers end or fail at once, 3 in a row: no new one for 1 s" in caplog.text
+    wait(lambda: ask(application, "empty").status == "204 No Content", "the end of the pause")
+
+
+def test_another_vhost_does_not_notice(make_isolation: Callable[..., ProcessIsolation]) -> None:
+    isolation = make_isolation(request_timeout=0.5, shutdown_timeout=0.2)
+    bad = isolation.load(source(host="bad.test")).application
+    good = isolation.load(source(host="good.test")).application
+    pid = pid_of(good)
+    with ThreadPoolExecutor(4) as executor:
+        failing = [
+            executor.submit(ask, bad, path, "POST", QUERY_STRING=query)
+            for path, query in [
+                ("dies", "kill"),
+                ("holds_the_gil", ""),
+                ("floods", "200"),
+                ("allocates", "100000000"),
+            ]
+        ]
+        for _ in range(200):
+            assert pid_of(good) == pid
+        for each in failing:
+            each.result(30)
+    assert pid_of(good) == pid
+
+
+def test_a_forked_child_cannot_answer(
+    load: Load, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    application = load()
+    child = int(ask(application, "forks").body)
+    assert pid_of(application) != child
+    wait(lambda: not runs(child))  # its response failed, and with it ended its thread
+
+
+def test_children_end_with_their_worker(make_isolation: Callable[..., ProcessIsolation]) -> None:
+    isolation = make_isolation()
+    application = isolation.load(source()).application
+    pid = pid_of(application)
+    child = int(ask(application, "sleeper").body)
+    assert runs(child)
+    os.kill(pid, signal.SIGKILL)
+    wait(lambda: not runs(child))
+
+
+def test_memory_that_the_kernel_refuses(load: Load) -> None:
+    application = load(memory_limit=100 << 20, process_threads=2)
+    pid = pid_of(application)
+    with pytest.raises(Exception, match="MemoryError"):
+        ask(application, "allocates", QUERY_STRING=str(1 << 30))
+    assert ask(application, "allocates", QUERY_STRING="1000000").body == b"1000000"
+    assert pid_of(application) == pid
+
+
+def test_a_worker_that_leaks_is_replaced(load: Load, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    application = load(memory_limit=100 << 20)
+    pid = pid_of(application)
+    for _ in range(11):
+        assert ask(application, "leaks", QUERY_STRING="10000000").status == "200 OK"
+    wait(lambda: pid_of(application) != pid, "a fresh worker")
+    wait(lambda: not runs(pid))
+    assert f"its worker {pid} is replaced: it holds 1" in caplog.text
+    assert "VAN030" not in caplog.text
+
+
+def test_garbage_is_502_and_the_worker_is_killed(
+    load: Load, caplog: pytest.LogCaptureFixture
+) -> None:
+    application = load()
+    pid = pid_of(application)
+    answer = ask(application, "speaks", QUERY_STRING=b"HTTP/1.1 200 OK\r\n\r\n".hex())
+    assert answer.status == "502 Bad Gateway"
+    assert f"VAN033: its worker {pid} answered garbage" in caplog.text
+    assert ask(application, "about").json["pid"] != pid
+    wait(lambda: not runs(pid))
