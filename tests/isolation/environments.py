@@ -15,15 +15,20 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / ".build" / "isolation"
 
+
+def _listed(packages: str) -> list[str]:
+    return packages.split()
+
+
 # Two vhosts' libraries, in versions that differ; Python 3.13 has no wheels of some older ones.
-ONE = (
+ONE = _listed(
     "flask==2.3.3 werkzeug==2.3.8 jinja2==3.1.2 django==4.2.16 lxml==5.3.0 cryptography==43.0.3"
     " cffi==1.17.1 pydantic==2.9.2 pyyaml==6.0.2 sqlalchemy==1.4.54 setuptools==69.5.1"
-).split()
-TWO = (
+)
+TWO = _listed(
     "flask==3.1.1 werkzeug==3.1.3 jinja2==3.1.6 django==5.2.4 lxml==6.0.0 cryptography==45.0.5"
     " cffi==2.0.0 pydantic==2.11.7 pyyaml==6.0.3 sqlalchemy==2.0.41 setuptools==75.8.0"
-).split()
+)
 NUMPY = {"one": ("numpy==1.26.4", "numpy==2.1.3"), "two": ("numpy==2.2.6", "numpy==2.2.6")}
 VERSIONS = ((3, 11), (3, 12), (3, 13))
 

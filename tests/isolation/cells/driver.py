@@ -53,7 +53,8 @@ class Run:
                 order.shuffle(cells)
                 for cell in cells:
                     if turn < len(self.expected[0][cell]):
-                        for vhost in (number % 2, (number + 1) % 2):
+                        own, other = number % 2, (number + 1) % 2
+                        for vhost in (own,) if self.job.get("apart") else (own, other):
                             self.ask(vhost, cell, turn)
 
         _in_threads([lambda n=n: work(n) for n in range(self.job.get("threads", THREADS))])
@@ -64,11 +65,12 @@ class Run:
         done = threading.Event()
 
         def churn() -> None:
+            order = random.Random("churn")
             while not done.is_set():
                 try:
                     loaded = self.isolation.load(self.sources[2])
                     self.loads += 1
-                    for cell in self.job["churned"]:
+                    for cell in order.sample(self.job["churned"], 5):
                         self.check(loaded, 0, cell, 0)
                     loaded.retire()
                 except BaseException:

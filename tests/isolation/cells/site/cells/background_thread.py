@@ -16,6 +16,7 @@ def run(turn):
     first.join()
     # A thread that runs nothing but shared code until it finds the application's.
     import pickle
+
     from things import Thing
 
     data = pickle.dumps(Thing(1))

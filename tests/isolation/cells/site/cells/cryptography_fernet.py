@@ -1,9 +1,8 @@
 import cryptography
+import me
 from cryptography import x509
 from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives import hashes, hmac
-
-import me
 
 
 def run(turn):

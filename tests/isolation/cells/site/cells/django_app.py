@@ -3,10 +3,10 @@ import threading
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "django_settings")
 
-import django  # noqa: E402
-from django.conf import settings  # noqa: E402
-from django.core.cache import cache  # noqa: E402
-from django.core.wsgi import get_wsgi_application  # noqa: E402
+import django
+from django.conf import settings
+from django.core.cache import cache
+from django.core.wsgi import get_wsgi_application
 
 application = get_wsgi_application()
 once = threading.Lock()

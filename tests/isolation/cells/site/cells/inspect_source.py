@@ -24,4 +24,6 @@ def run(turn):
     module = inspect.getmodule(things.Special)
     assert module.Special is things.Special
     frame = inspect.stack()[0]
-    return f"{len(source)} {describe(things.Special(1))} {describe(things.Thing(1))} {frame.function}"
+    return (
+        f"{len(source)} {describe(things.Special(1))} {describe(things.Thing(1))} {frame.function}"
+    )

@@ -1,5 +1,4 @@
 import jinja2
-
 import me
 
 environment = jinja2.Environment(loader=jinja2.PackageLoader("package", "templates"))

@@ -1,16 +1,21 @@
 import threading
 from unittest import mock
 
-import things
-
 lock = threading.Lock()
 
 
 def run(turn):
-    with lock, mock.patch("things.Thing.owner", "patched"):
-        inside = things.Thing.owner
-        with mock.patch("patched_module.VALUE", 5):
-            import patched_module
+    import patched_module
 
+    with lock, mock.patch("patched_module.Patched.owner", "patched"):
+        inside = patched_module.Patched.owner
+        with mock.patch("patched_module.VALUE", 5):
             value = patched_module.VALUE
-    return f"{inside} {things.Thing.owner} {value} {patched_module.VALUE}"
+        return f"{inside} {value} {patched_module.VALUE} {me_again()}"
+
+
+def me_again():
+    import patched_module
+
+    with mock.patch.object(patched_module.Patched, "owner", patched_module.me.NAME):
+        return patched_module.Patched.owner

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-import pydantic
-
 import me
+import pydantic
 
 
 class Inner(pydantic.BaseModel):

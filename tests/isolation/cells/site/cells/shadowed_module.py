@@ -1,7 +1,5 @@
-import sched
 import queue
-
-import me
+import sched
 
 
 def run(turn):

@@ -1,9 +1,8 @@
 import pickle
 
+import me
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, declarative_base
-
-import me
 
 Base = declarative_base()
 

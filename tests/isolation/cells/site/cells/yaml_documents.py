@@ -1,5 +1,4 @@
 import yaml
-
 from things import Thing
 
 

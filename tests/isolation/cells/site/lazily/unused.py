@@ -1,1 +1,3 @@
-from me import NAME
+import me
+
+NAME = me.NAME

@@ -1,0 +1,49 @@
+"""Sources of vhosts written by hand, and calling what was loaded from them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mod_wsgi_van.isolation.contract import Source
+
+MakeSource = Callable[..., Source]
+
+HELLO = """
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [answer().encode()]
+"""
+
+
+@pytest.fixture
+def make_source(tmp_path: Path) -> MakeSource:
+    """Write ``files`` (path below the vhost: text) and describe the vhost that they make.
+
+    ``app.py`` gets an application after its text, which answers what its ``answer()`` returns.
+    """
+
+    def make(files: dict[str, str], host: str = "a.test", **changes: object) -> Source:
+        vhost = tmp_path / host
+        for name, text in files.items():
+            file = vhost / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text + (HELLO if name == "wsgi/app.py" else ""))
+        (vhost / "wsgi").mkdir(parents=True, exist_ok=True)
+        packages = vhost / ".venv" / "lib" / "site-packages"
+        described = {
+            "host": host,
+            "path": str(vhost),
+            "directory": str((vhost / "wsgi").resolve()),
+            "venv": str((vhost / ".venv").resolve()),
+            "site_packages": (str(packages.resolve()),) if packages.exists() else (),
+            "module_name": "app",
+            "object_name": "app",
+            "python": sys.executable,
+        }
+        return Source(**(described | changes))  # type: ignore[arg-type]
+
+    return make

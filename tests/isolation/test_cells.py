@@ -1,0 +1,95 @@
+"""The isolation matrix with real libraries, on every Python that is found here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mod_wsgi_van.isolation.contract import Source
+
+from . import environments
+from .cells import BEYOND, CELLS, PASSING, Result, answers_alone, drive, make_vhost, matrix
+
+VERSIONS = [version for version in environments.VERSIONS if environments.interpreter(version)]
+on_every_python = pytest.mark.parametrize(
+    "version", VERSIONS, ids=["{}.{}".format(*version) for version in VERSIONS]
+)
+
+
+def two_vhosts(path: Path, version: tuple[int, int]) -> list[Source]:
+    return [make_vhost(path / name, name, version) for name in ("one", "two")]
+
+
+def test_the_matrix_is_whole() -> None:
+    assert len(CELLS) == 35 and len(PASSING) == 32
+
+
+@on_every_python
+@pytest.mark.parametrize("cell", PASSING)
+def test_two_vhosts_eight_threads(version: tuple[int, int], cell: str) -> None:
+    result = matrix(version)
+    assert cell not in result.failures, result.failures[cell][0]
+    assert result.answered >= len(PASSING) * 2 * 8
+
+
+@on_every_python
+class TestBeyond:
+    """What no private import system keeps apart: a worker process does."""
+
+    def ask(
+        self, path: Path, version: tuple[int, int], cell: str, *, apart: bool = False
+    ) -> tuple[Result, list[dict[str, list[str]]]]:
+        sources = two_vhosts(path, version)
+        expected = [answers_alone(source, BEYOND, 2) for source in sources]
+        return drive(
+            version, sources, cells=[cell], turns=2, expected=expected, apart=apart
+        ), expected
+
+    def test_two_versions_of_lxml_in_one_thread(
+        self, version: tuple[int, int], tmp_path: Path
+    ) -> None:
+        result, _ = self.ask(tmp_path, version, "lxml_trees")
+        for text in result.failures["lxml_trees"]:
+            assert "TypeError: Cannot convert lxml.etree._ParserDictionaryContext" in text
+
+    def test_two_versions_of_lxml_in_threads_of_their_own(
+        self, version: tuple[int, int], tmp_path: Path
+    ) -> None:
+        result, _ = self.ask(tmp_path, version, "lxml_trees", apart=True)
+        assert result.failures == {} and result.answered == 8 * 2
+
+    def test_environ_through_the_shared_standard_library_is_the_daemons(
+        self, version: tuple[int, int], tmp_path: Path
+    ) -> None:
+        result, expected = self.ask(tmp_path, version, "shared_environ")
+        home = str(Path.home())
+        for text in result.failures["shared_environ"]:
+            said, _, _ = text.partition(" instead of ")
+            name = said[1:4]
+            assert said == repr(f"{name}: /home/{name} {home}")
+        assert len(result.failures["shared_environ"]) == 8 * 2 * 2
+
+    def test_time_zone_is_the_daemons(self, version: tuple[int, int], tmp_path: Path) -> None:
+        result, expected = self.ask(tmp_path, version, "time_zone")
+        said = {text.partition(" instead of ")[0][6:-1] for text in result.failures["time_zone"]}
+        assert len(said) == 1, "both vhosts see the same"
+        assert len(result.failures["time_zone"]) == 8 * 2 * 2
+
+
+@on_every_python
+def test_stress(version: tuple[int, int], tmp_path: Path) -> None:
+    """Random cells from eight threads while a third vhost is loaded and retired throughout."""
+    slow = ("process_fork", "process_spawn", "os_environ")
+    cells = [cell for cell in PASSING if cell not in slow]
+    # Not twice in one process from one environment, see facts on reloading: numpy and the like.
+    churned = [cell for cell in cells if cell not in COMPILED]
+    sources = [*two_vhosts(tmp_path, version), make_vhost(tmp_path / "third", "one", version)]
+    expected = [answers_alone(source, tuple(cells), 3) for source in sources[:2]]
+    result = drive(version, sources, cells=cells, churned=churned, calls=250, expected=expected)
+    assert result.failures == {}, {k: (len(v), v[0]) for k, v in result.failures.items()}
+    assert result.loads >= 5 and result.answered >= 8 * 250
+
+
+COMPILED = ("numpy_arrays", "cryptography_fernet", "cffi_calls", "pydantic_models",
+            "yaml_documents", "sqlalchemy_rows")  # fmt: skip

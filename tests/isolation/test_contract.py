@@ -1,0 +1,325 @@
+"""What every isolation does alike: loading, failing, retiring.
+
+To run it on a further isolation, add how to make one to ``ISOLATIONS``.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from wsgiref.util import setup_testing_defaults
+from wsgiref.validate import validator
+
+import pytest
+
+from mod_wsgi_van.errors import BadObject, ImportFailed, LoadError
+from mod_wsgi_van.isolation.contract import Isolation, Loaded, Source
+from mod_wsgi_van.isolation.imports import ImportsIsolation
+
+ISOLATIONS: dict[str, Callable[[], Isolation]] = {"imports": ImportsIsolation}
+
+MakeSource = Callable[..., Source]
+Load = Callable[[Source], Loaded]
+
+
+@pytest.fixture(params=sorted(ISOLATIONS))
+def isolation(request: pytest.FixtureRequest) -> Iterator[Isolation]:
+    made = ISOLATIONS[request.param]()
+    yield made
+    made.shutdown()
+
+
+@pytest.fixture
+def load(isolation: Isolation) -> Iterator[Load]:
+    """Load, and retire at the end."""
+    loaded: list[Loaded] = []
+
+    def load(source: Source) -> Loaded:
+        loaded.append(isolation.load(source))
+        return loaded[-1]
+
+    yield load
+    for one in loaded:
+        one.retire()
+
+
+def get(loaded: Loaded) -> str:
+    """The body of the answer to a request, through the validator of PEP 3333."""
+    environ: dict[str, Any] = {}
+    setup_testing_defaults(environ)
+    environ["QUERY_STRING"] = ""
+    said: list[str] = []
+    iterable = validator(loaded.application)(
+        environ, lambda status, headers, exc_info=None: said.append(status)
+    )
+    try:
+        body = b"".join(iterable)
+    finally:
+        iterable.close()
+    assert said == ["200 OK"]
+    return body.decode()
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} did not appear"
+        time.sleep(0.005)
+
+
+def test_answers(load: Load, make_source: MakeSource) -> None:
+    assert get(load(make_source({"wsgi/app.py": "answer = lambda: 'hello'"}))) == "hello"
+
+
+def test_modules_of_the_same_name_are_each_vhosts_own(load: Load, make_source: MakeSource) -> None:
+    app = "def answer():\n    import helper\n    return helper.NAME\n"
+    one = load(make_source({"wsgi/app.py": app, "wsgi/helper.py": "NAME = 'one'"}, "one.test"))
+    two = load(make_source({"wsgi/app.py": app, "wsgi/helper.py": "NAME = 'two'"}, "two.test"))
+    assert [get(one), get(two), get(one)] == ["one", "two", "one"]
+
+
+def test_environment_is_the_vhosts_own(load: Load, make_source: MakeSource) -> None:
+    packages = ".venv/lib/site-packages"
+    files = {
+        "wsgi/app.py": "import sys, library, beside\n"
+        "def answer():\n"
+        "    import made_by_pth\n"
+        "    return f'{library.V} {beside.V} {made_by_pth.V} {sys.prefix}'\n",
+        f"{packages}/library.py": "V = 1",
+        f"{packages}/more.pth": "../more\nimport sys; sys.modules['made_by_pth'] = "
+        "type(sys)('made_by_pth'); sys.modules['made_by_pth'].V = 3\n",
+        ".venv/lib/more/beside.py": "V = 2",
+    }
+    source = make_source(files)
+    assert get(load(source)).startswith("1 2 3 ")
+
+
+def test_daemons_packages_are_not_visible(load: Load, make_source: MakeSource) -> None:
+    app = (
+        "import importlib.util, json\n"
+        "def answer():\n"
+        "    names = ('watchdog', 'mod_wsgi_van', 'pytest')\n"
+        "    return json.dumps([n for n in names if importlib.util.find_spec(n)])\n"
+    )
+    assert get(load(make_source({"wsgi/app.py": app}))) == "[]"
+
+
+RAISING = {
+    "ValueError": "raise ValueError('no luck')",
+    "SystemExit": "import sys; sys.exit(3)",
+    "KeyboardInterrupt": "raise KeyboardInterrupt",
+    "GeneratorExit": "raise GeneratorExit",
+    "BaseException": "class Odd(BaseException): pass\nraise Odd()",
+    "RecursionError": "def deeper(): deeper()\ndeeper()",
+    "ModuleNotFoundError": "import surely_not_there",
+    "ImportError": "from os import surely_not_there",
+    "MemoryError": "raise MemoryError",
+    "ExceptionGroup": "raise ExceptionGroup('two', [ValueError(1), OSError(2)])",
+    "Bad __str__": "class Bad(Exception):\n    def __str__(self): raise ValueError\nraise Bad()",
+}
+
+
+@pytest.mark.parametrize("code", RAISING.values(), ids=RAISING)
+def test_whatever_the_import_raises(
+    isolation: Isolation, make_source: MakeSource, code: str
+) -> None:
+    source = make_source({"wsgi/app.py": "import helper\n", "wsgi/helper.py": f"\n{code}\n"})
+    with pytest.raises(ImportFailed) as caught:
+        isolation.load(source)
+    helper = f"{source.directory}/helper.py"
+    first = caught.value.details.index('File "')
+    assert caught.value.details[first:].startswith(f'File "{source.directory}/app.py", line 1')
+    assert helper in caught.value.details and helper in caught.value.files
+    assert "mod_wsgi_van" not in caught.value.details
+    assert "a.test" in str(caught.value) and source.directory in str(caught.value)
+
+
+def test_syntax_error_names_its_file(isolation: Isolation, make_source: MakeSource) -> None:
+    source = make_source({"wsgi/app.py": "import helper\n", "wsgi/helper.py": "def (:\n"})
+    with pytest.raises(ImportFailed) as caught:
+        isolation.load(source)
+    assert f"{source.directory}/helper.py" in caught.value.files
+    assert "SyntaxError" in str(caught.value)
+
+
+def test_chained_errors_name_their_files(isolation: Isolation, make_source: MakeSource) -> None:
+    app = "try:\n    import first\nexcept KeyError as exc:\n    import second\n"
+    source = make_source(
+        {
+            "wsgi/app.py": app,
+            "wsgi/first.py": "raise KeyError('first')",
+            "wsgi/second.py": "raise ValueError('second')",
+        }
+    )
+    with pytest.raises(ImportFailed) as caught:
+        isolation.load(source)
+    names = {Path(file).name for file in caught.value.files}
+    assert names == {"app.py", "first.py", "second.py"}
+
+
+def test_missing_module_names_the_environment(
+    isolation: Isolation, make_source: MakeSource
+) -> None:
+    source = make_source(
+        {"wsgi/app.py": "import not_installed", ".venv/lib/site-packages/other.py": ""}
+    )
+    with pytest.raises(ImportFailed) as caught:
+        isolation.load(source)
+    assert set(source.site_packages) <= set(caught.value.files)
+    assert "not_installed" in str(caught.value)
+
+
+def test_no_module_at_all(isolation: Isolation, make_source: MakeSource) -> None:
+    source = make_source({})
+    with pytest.raises(ImportFailed, match="'app'"):
+        isolation.load(source)
+
+
+@pytest.mark.parametrize(
+    ("code", "says"), [("other = print", "missing"), ("app = 5", "callable.*int")]
+)
+def test_no_application_there(
+    isolation: Isolation, make_source: MakeSource, code: str, says: str
+) -> None:
+    source = make_source({"wsgi/site.txt": ""})
+    Path(source.directory, "app.py").write_text(code)
+    with pytest.raises(BadObject, match=says) as caught:
+        isolation.load(source)
+    assert f"{source.directory}/app.py" in str(caught.value)
+    assert caught.value.files == (f"{source.directory}/app.py",)
+
+
+def test_names_of_module_and_object(load: Load, make_source: MakeSource) -> None:
+    text = "def main(environ, start_response):\n"
+    text += "    start_response('200 OK', [('Content-Type', 'text/plain')])\n    return [b'main']\n"
+    source = make_source({"wsgi/web/server.py": text}, module_name="web.server", object_name="main")
+    assert get(load(source)) == "main"
+
+
+def test_mended_application_loads(
+    isolation: Isolation, load: Load, make_source: MakeSource
+) -> None:
+    files = {"wsgi/app.py": "import helper\nanswer = lambda: helper.NAME"}
+    source = make_source(files | {"wsgi/helper.py": "raise ValueError"})
+    with pytest.raises(LoadError):
+        isolation.load(source)
+    Path(source.directory, "helper.py").write_text("NAME = 'mended'")
+    assert get(load(source)) == "mended"
+
+
+def test_edit_within_the_second_and_of_the_same_size(
+    load: Load, make_source: MakeSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
+    app = "import helper\nanswer = lambda: str(helper.VERSION)"
+    source = make_source({"wsgi/app.py": app, "wsgi/helper.py": "VERSION = 1"})
+    helper = Path(source.directory, "helper.py")
+    for version in range(1, 6):
+        helper.write_text(f"VERSION = {version}")
+        loaded = load(source)
+        assert get(loaded) == str(version)
+
+
+def test_old_release_goes_on_beside_the_new_one(load: Load, make_source: MakeSource) -> None:
+    app = "import helper\nanswer = lambda: helper.NAME"
+    old = load(make_source({"wsgi/app.py": app, "wsgi/helper.py": "NAME = 'old'"}))
+    new = load(make_source({"wsgi/app.py": app, "wsgi/helper.py": "NAME = 'new'"}))
+    assert (get(old), get(new)) == ("old", "new")
+    old.retire()
+    assert get(new) == "new"
+
+
+def test_exit_handlers_run_when_retired(
+    load: Load, make_source: MakeSource, tmp_path: Path
+) -> None:
+    seen = tmp_path / "seen"
+    app = (
+        "import atexit, sys\n"
+        "def say(word):\n"
+        f"    with open({str(seen)!r}, 'a') as f: f.write(word + ' ')\n"
+        "atexit.register(say, 'first')\n"
+        "atexit.register(sys.exit, 3)\n"
+        "atexit.register(say, 'second')\n"
+        "atexit.register(lambda: 1 / 0)\n"
+        "atexit.register(say, word='third')\n"
+        "atexit.register(print)\n"
+        "atexit.unregister(print)\n"
+        "answer = lambda: 'hello'\n"
+    )
+    loaded = load(make_source({"wsgi/app.py": app}))
+    assert get(loaded) == "hello" and not seen.exists()
+    loaded.retire()
+    wait_for(seen)
+    deadline = time.monotonic() + 30
+    while seen.read_text() != "third second first ":
+        assert time.monotonic() < deadline, seen.read_text()
+        time.sleep(0.005)
+
+
+def test_retire_twice(load: Load, make_source: MakeSource) -> None:
+    loaded = load(make_source({"wsgi/app.py": "answer = lambda: 'hello'"}))
+    loaded.retire()
+    loaded.retire()
+
+
+def test_import_that_hangs_holds_up_nobody(
+    load: Load, make_source: MakeSource, tmp_path: Path
+) -> None:
+    begun, go_on = tmp_path / "begun", tmp_path / "go-on"
+    hanging = (
+        "import os, time, json\n"
+        f"open({str(begun)!r}, 'w').close()\n"
+        f"while not os.path.exists({str(go_on)!r}): time.sleep(0.005)\n"
+        "answer = lambda: 'late'\n"
+    )
+    slow = make_source(
+        {"wsgi/app.py": "import helper\nfrom helper import *", "wsgi/helper.py": hanging},
+        "slow.test",
+    )
+    quick = make_source(
+        {
+            "wsgi/app.py": "import helper\nfrom helper import *",
+            "wsgi/helper.py": "import json\nanswer = lambda: 'quick'",
+        },
+        "quick.test",
+    )
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(load, slow)
+        try:
+            wait_for(begun)
+            assert get(load(quick)) == "quick"
+            assert not late.done()
+        finally:
+            go_on.touch()
+        assert get(late.result(timeout=30)) == "late"
+
+
+def test_many_loads_at_once(load: Load, make_source: MakeSource) -> None:
+    app = "import helper, decimal, email.message, xml.dom.minidom\nanswer = lambda: helper.NAME"
+    sources = [
+        make_source({"wsgi/app.py": app, "wsgi/helper.py": f"NAME = '{n}'"}, f"v{n}.test")
+        for n in range(8)
+    ]
+    barrier = threading.Barrier(len(sources))
+
+    def together(source: Source) -> str:
+        barrier.wait(30)
+        return get(load(source))
+
+    with ThreadPoolExecutor(len(sources)) as pool:
+        assert list(pool.map(together, sources)) == [str(n) for n in range(8)]
+
+
+def test_environ_of_a_vhost_is_its_own(load: Load, make_source: MakeSource) -> None:
+    app = "import os\nos.environ.setdefault('OF_VHOST', '{0}')\n"
+    app += "answer = lambda: os.environ['OF_VHOST']"
+    one = load(make_source({"wsgi/app.py": app.format("one")}, "one.test"))
+    two = load(make_source({"wsgi/app.py": app.format("two")}, "two.test"))
+    assert (get(one), get(two)) == ("one", "two")
+    assert "OF_VHOST" not in os.environ
