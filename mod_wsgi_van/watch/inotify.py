@@ -14,7 +14,8 @@ from . import kernel, refusal
 from .arming import Arming, Foreign
 from .contract import Stale, Target
 from .filesystem import foreign, mounts
-from .observer import Again, Item, Mark, Observer, Source
+from .kernel import Event
+from .observer import Again, Batch, Item, Mark, Observer, Source
 from .refusal import Refused
 from .table import Claim, News, Table
 
@@ -54,8 +55,8 @@ class InotifyWatcher:
         self._begin()
 
     def _begin(self) -> None:
-        # Guards everything below. The reading thread never takes it; the worker lets it go
-        # between two keys and while it reports.
+        # Guards everything below. The reading thread never takes it and uses nothing but the table,
+        # in atomic steps; the worker lets it go between two keys and while it reports.
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._keys: dict[str, _Armed] = {}
@@ -82,7 +83,7 @@ class InotifyWatcher:
             source = Source(self._make)
         except OSError as error:
             raise refusal.no_instance(error) from error
-        observer = Observer(source, self._act)
+        observer = Observer(source, self._mark, self._act)
         self._mounts = mounts()
         try:
             observer.start()
@@ -180,27 +181,47 @@ class InotifyWatcher:
             self._say(refused.kind, f"{refused}; what changes there is found by the sweep only")
         return arming.exists, None
 
+    def _mark(self, events: list[Event]) -> set[str]:
+        """Reading thread: report at once what the events are about, and return it.
+
+        Another thread may hold the interpreter for long before the worker has armed what is new.
+        """
+        table = self._table
+        if table is None:
+            return set()
+        marked = {key for event in events for key in table.concerned(event)}
+        for key in marked:
+            self._report(key)
+        return marked
+
     def _act(self, batch: list[Item]) -> None:
-        """Worker thread: find out what the batch means, arm what moved, report."""
+        """Worker thread: find out what the batch means, arm what moved, report.
+
+        What the reader has reported is reported again when new watches were needed: what changed
+        before they were there gave no event.
+        """
         news = News()
+        marked: set[str] = set()
         with self._lock:
             if self._table is None:
                 return
             for item in batch:
                 self._take(item, self._table, news)
+                if isinstance(item, Batch):
+                    marked |= item.marked
         for key, path in news.grown:
-            if key not in news.rearm:
-                self._grow(key, path, news)
+            if key not in news.rearm and self._grow(key, path, news):
+                marked.discard(key)
         for key in news.rearm:
-            if self._rearm(key):
+            if self._rearm(key) or key not in marked:
                 self._report(key)
         for key in news.stale:
-            if key not in news.rearm:
+            if key not in news.rearm and key not in marked:
                 self._report(key)
 
     def _take(self, item: Item, table: Table, news: News) -> None:
-        if isinstance(item, bytes):
-            for event in kernel.events(item):
+        if isinstance(item, Batch):
+            for event in item.events:
                 if event.mask & kernel.IN_Q_OVERFLOW:
                     self._lost(news)
                 else:
@@ -224,21 +245,23 @@ class InotifyWatcher:
         news.rearm.update(dict.fromkeys(self._keys))
 
     def _rearm(self, key: str) -> bool:
-        """Whether there is something to report."""
+        """Whether other watches are needed than before."""
         with self._lock:
             armed = self._keys.get(key)
             if armed is None or self._observer is None:
                 return False
+            before = armed.claims
             why = self._arm(key, armed)[1]
         if why is not None and self._refused is not None:
             self._refused(key, armed.target, why)
-        return True
+        return why is not None or armed.claims != before
 
-    def _grow(self, key: str, path: str, news: News) -> None:
+    def _grow(self, key: str, path: str, news: News) -> bool:
+        """Whether other watches are needed than before."""
         with self._lock:
             armed = self._keys.get(key)
             if armed is None or self._table is None:
-                return
+                return False
             arming = self._arming(self._table)
             arming.claims.update(dict.fromkeys(armed.claims))
             try:
@@ -246,10 +269,12 @@ class InotifyWatcher:
             except Refused:
                 self._table.prune(arming.new)
                 news.rearm[key] = None  # is refused again, for the whole key
-                return
+                return False
             self._table.claim(key, arming.claims)
             self._table.prune(arming.new)
+            grown = len(arming.claims) > len(armed.claims)
             armed.claims = tuple(arming.claims)
+            return grown
 
     def _say(self, kind: str, text: str) -> None:
         if kind not in self._said:

@@ -84,12 +84,12 @@ class Inotify:
         if self._remove(self.fd, wd) < 0 and ctypes.get_errno() != errno.EINVAL:
             _checked(-1)
 
-    def read(self) -> bytes:
-        """Return what is queued, b"" for nothing."""
+    def read(self) -> list[Event]:
+        """Return what is queued, some thousand events at most; never waits."""
         try:
-            return os.read(self.fd, 65536)
+            return list(_events(os.read(self.fd, 65536)))
         except BlockingIOError:
-            return b""
+            return []
 
     def close(self) -> None:
         """Close this process's descriptor; the kernel removes the watches with the last copy."""
@@ -105,8 +105,7 @@ def _checked(result: int, path: str | None = None) -> int:
     raise OSError(number, os.strerror(number), path)
 
 
-def events(data: bytes) -> Iterator[Event]:
-    """Take apart what ``read`` returned."""
+def _events(data: bytes) -> Iterator[Event]:
     offset = 0
     while offset < len(data):
         wd, mask, _, length = _HEAD.unpack_from(data, offset)

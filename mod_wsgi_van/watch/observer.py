@@ -1,9 +1,9 @@
 """The two threads of the inotify watcher, on watchdog's extension points.
 
-``van-inotify``, the emitter, only reads: it takes no lock that the other one holds while it works,
-so that the kernel's queue is emptied however busy the process is. ``van-watch``, the observer,
-does what the events ask for. Between them is a queue without a Python lock instead of watchdog's
-own, whose lock a thread may hold while it waits for the interpreter.
+``van-inotify``, the emitter, reads and marks keys stale: it takes no lock that the other one holds
+while it works, so that the kernel's queue is emptied however busy the process is. ``van-watch``,
+the observer, arms what the events ask for. Between them is a queue without a Python lock instead of
+watchdog's own, whose lock a thread may hold while it waits for the interpreter.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from watchdog.events import FileSystemEventHandler
 from watchdog.observers.api import BaseObserver, EventEmitter, EventQueue, ObservedWatch
 
 from .filesystem import MOUNTS
-from .kernel import Inotify
+from .kernel import Event, Inotify
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +40,16 @@ class Again:
     key: str
 
 
-Item = bytes | str | Again | Mark
-"""Events as the kernel wrote them; a key to report; see the others."""
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Events, and the keys that the reader has marked stale for them."""
+
+    events: list[Event]
+    marked: set[str]
+
+
+Item = Batch | str | Again | Mark
+"""A string is a key to report."""
 Inbox = queue.SimpleQueue[Item]
 
 
@@ -83,6 +91,7 @@ class Reader(EventEmitter):
         *,
         source: Source,
         inbox: Inbox,
+        mark: Callable[[list[Event]], set[str]],
         timeout: float = 1.0,
         event_filter: None = None,
     ) -> None:
@@ -90,6 +99,7 @@ class Reader(EventEmitter):
         self.name = "van-inotify"
         self._source = source
         self._inbox = inbox
+        self._mark = mark
         self._poll = select.poll()
         self._poll.register(source.inotify.fd, select.POLLIN)
         self._poll.register(source.wake, select.POLLIN)
@@ -102,9 +112,8 @@ class Reader(EventEmitter):
         try:
             for descriptor, _ in self._poll.poll():
                 if descriptor == self._source.inotify.fd:
-                    data = self._source.inotify.read()
-                    if data:
-                        self._inbox.put(data)
+                    events = self._source.inotify.read()
+                    self._inbox.put(Batch(events, self._mark(events)))
                 elif descriptor == self._source.mounts:
                     self._inbox.put(Mark.MOUNTED)
         except Exception:
@@ -118,11 +127,16 @@ class Reader(EventEmitter):
 
 
 class Observer(BaseObserver):
-    """Passes the inbox, in batches, to ``act``."""
+    """Passes the inbox, in batches, to ``act``; ``mark`` is called by the reader."""
 
-    def __init__(self, source: Source, act: Callable[[list[Item]], None]) -> None:
+    def __init__(
+        self,
+        source: Source,
+        mark: Callable[[list[Event]], set[str]],
+        act: Callable[[list[Item]], None],
+    ) -> None:
         self.inbox: Inbox = queue.SimpleQueue()
-        super().__init__(Reader, source=source, inbox=self.inbox)
+        super().__init__(Reader, source=source, inbox=self.inbox, mark=mark)
         self.name = "van-watch"
         self._act = act
         self.schedule(FileSystemEventHandler(), "/")

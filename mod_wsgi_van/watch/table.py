@@ -1,6 +1,6 @@
 """Which keys are interested in which watches, and what an event means to them.
 
-Belongs to the inotify watcher and is used under its lock only.
+Belongs to the inotify watcher and is used under its lock, except where it says otherwise.
 """
 
 from __future__ import annotations
@@ -97,6 +97,21 @@ class Table:
             if watch is not None and not watch.wanted:
                 del self._watches[wd]
                 self._inotify.remove(wd)
+
+    def concerned(self, event: Event) -> tuple[str, ...]:
+        """Return the keys that an event is about: what can be told without the lock.
+
+        Each step is one atomic operation. What changes meanwhile, and directories that are gone,
+        are left to ``match``, which misses nothing.
+        """
+        watch = self._watches.get(event.wd)
+        if watch is None or event.mask & _GONE:
+            return ()
+        wanted = watch.wanted
+        keys = (*wanted.get(ENTRIES, ()), *(wanted.get(event.name, ()) if event.name else ()))
+        if TREE in wanted and not (event.name and self._ignore(event.name)):
+            keys += tuple(wanted.get(TREE, ()))
+        return keys
 
     def match(self, event: Event, news: News) -> None:
         """Add to ``news`` what one event means; not for overflows."""

@@ -49,6 +49,7 @@ class Probe:
         (directory / "link").symlink_to("a")
         self._sentinel = directory / "link"
         self._targets = itertools.cycle("ba")
+        self._serial = itertools.count()
 
     def start(self) -> None:
         self.watcher.start()
@@ -60,15 +61,20 @@ class Probe:
         self.settle()
 
     def settle(self) -> None:
-        """Wait until all that happened before has been looked at.
+        """Wait until all that happened before has been looked at, reported and armed.
 
         Events come in order, so a change of the sentinel comes last. A poller looks at its keys
-        in turn: the second change is seen after a whole sweep that began after the first.
+        in turn: the second change is seen after a whole sweep that began after the first. inotify's
+        reader reports before its worker arms: a new key is reported by the worker.
         """
         for _ in range(2):
             before = self.reports.counts["sentinel"]
             swap(self._sentinel, next(self._targets))
             assert self.reports.wait("sentinel", before), "the watcher is dead"
+        last = f"sentinel{next(self._serial)}"
+        self.watcher.add(last, Target(str(self._sentinel), tree=False))
+        assert self.reports.wait(last, 0), "the watcher is dead"
+        self.watcher.remove(last)
 
     def expect(self, key: str, change: Callable[[], object]) -> None:
         """The change is reported under the key."""
@@ -85,7 +91,8 @@ class Probe:
         assert self._quiet() == before
 
     def _quiet(self) -> dict[str, int]:
-        return {key: count for key, count in self.reports.counts.items() if key != "sentinel"}
+        counts = self.reports.counts
+        return {key: counts[key] for key in counts if not key.startswith("sentinel")}
 
 
 def wait_for(condition: Callable[[], object]) -> None:

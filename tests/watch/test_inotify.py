@@ -17,7 +17,7 @@ from mod_wsgi_van.errors import WatchError
 from mod_wsgi_van.ignore import Ignore
 from mod_wsgi_van.watch import Target
 from mod_wsgi_van.watch.inotify import InotifyWatcher
-from mod_wsgi_van.watch.kernel import Inotify
+from mod_wsgi_van.watch.kernel import Event, Inotify
 
 from .conftest import no_inotify
 from .probe import Probe, Reports, release, swap
@@ -37,7 +37,7 @@ class Held(Inotify):
         self.reading = threading.Event()
         self.reading.set()
 
-    def read(self) -> bytes:
+    def read(self) -> list[Event]:
         self.reading.wait()
         return super().read()
 

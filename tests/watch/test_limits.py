@@ -21,7 +21,7 @@ from mod_wsgi_van.watch.auto import Auto
 from mod_wsgi_van.watch.inotify import InotifyWatcher
 
 from .conftest import INTERVAL
-from .probe import Reports, release, swap
+from .probe import Reports, release, swap, wait_for
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 
@@ -176,7 +176,7 @@ def test_no_more_watches(base: Path) -> None:
         watcher.add("unknown", Target(f"{base}/unknown/wsgi", tree=False))
         assert not watcher.polled("unknown")  # nothing new to watch
         _seen(reports, "first", lambda: swap(base / "first", ".builds/2"))
-        assert watcher.polled("first")
+        wait_for(lambda: watcher.polled("first"))
         watcher.add("late", Target(f"{base}/late/wsgi"))
         assert watcher.polled("late")
         assert len(lines.lines) == 1, lines.lines

@@ -16,7 +16,7 @@ from mod_wsgi_van.ignore import Ignore
 from mod_wsgi_van.version import Version, measure
 from mod_wsgi_van.watch import Target, Watcher
 from mod_wsgi_van.watch.inotify import InotifyWatcher
-from mod_wsgi_van.watch.kernel import Inotify
+from mod_wsgi_van.watch.kernel import Event, Inotify
 
 from .conftest import MAKERS
 from .probe import Reports, exchange, release, swap, wait_for
@@ -42,11 +42,11 @@ class Starved(Inotify):
             if os.geteuid() == 0:
                 limit.write_text(before)
 
-    def read(self) -> bytes:
+    def read(self) -> list[Event]:
         threading.Event().wait(random.choice((0, 0, 0.01)))
-        data = super().read()
-        self.overflows += data.count(b"\xff\xff\xff\xff\x00\x40\x00\x00")
-        return data
+        events = super().read()
+        self.overflows += sum(event.wd == -1 for event in events)
+        return events
 
 
 class Vhost:
