@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from mod_wsgi_van.cli.problem import Problem
+from mod_wsgi_van.cli import apache
+from mod_wsgi_van.cli.problem import Problem, Unusable
 
 HELLO = "hello.localhost"
 FLASK = "flask.localhost"
@@ -87,13 +89,28 @@ def _make_flask(vhost: Path) -> str:
     python = vhost / ".venv/bin/python"
     if _run(python, "-c", "import flask"):
         print("Installing Flask for the demo ...", flush=True)
-        failed = _run(Path(sys.executable), "-m", "venv", "--clear", str(vhost / ".venv")) or _run(
+        failed = _run(interpreter(), "-m", "venv", "--clear", str(vhost / ".venv")) or _run(
             python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "flask>=3"
         )
         if failed:
             return failed
     _write(vhost / "wsgi/app.py", _FLASK_APP)
     return ""
+
+
+def interpreter() -> Path:
+    """The Python to make the environment with: ours where httpd's user can run it.
+
+    Root's httpd becomes a user who cannot enter /root, where pyenv has its Pythons.
+    """
+    ours = Path(sys.executable)
+    try:
+        apache.check_readable(apache.daemon_user(), str(ours.resolve().parent))
+    except Unusable:
+        system = shutil.which("python3", path=apache.ENVIRON["PATH"])
+        if system and not _run(Path(system), "-c", "import ensurepip"):
+            return Path(system)
+    return ours
 
 
 def _run(program: Path, *arguments: str) -> str:

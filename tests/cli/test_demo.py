@@ -1,11 +1,12 @@
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from mod_wsgi_van.cli import demo
+from mod_wsgi_van.cli import apache, demo
 from mod_wsgi_van.cli.problem import Problem
 
 from .running import Command, get, until
@@ -66,6 +67,22 @@ def test_a_directory_with_other_things_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(Problem, match="mine"):
         demo.make(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_the_environment_is_of_a_python_that_httpds_user_can_run(
+    open_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private = open_directory / "private"
+    private.mkdir(mode=0o700)
+    monkeypatch.setattr(sys, "executable", str(private / "python3"))
+    closed = bool(apache.daemon_user())  # to root's httpd, not to one that runs as the caller
+    monkeypatch.setitem(apache.ENVIRON, "PATH", "/nonexistent")
+    assert demo.interpreter() == private / "python3"
+    system = open_directory / "python3"
+    system.write_text("#!/bin/sh\nexit 0\n")
+    system.chmod(0o755)
+    monkeypatch.setitem(apache.ENVIRON, "PATH", str(open_directory))
+    assert demo.interpreter() == (system if closed else private / "python3")
 
 
 def test_paths_are_quoted_for_the_shell() -> None:
