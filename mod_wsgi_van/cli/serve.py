@@ -55,12 +55,17 @@ def _listening(port: int) -> socket.socket:
         bound.listen()
     except OSError as error:
         bound.close()
-        if error.errno == errno.EADDRINUSE:
-            raise Problem(f"port {port} is in use (choose another with --port)") from error
-        if error.errno == errno.EACCES:
-            raise Problem(f"port {port} needs root's rights (use --port 1024 or above)") from error
-        raise Problem(f"port {port} cannot be used: {error.strerror}") from error
+        raise refused(port, error) from error
     return bound
+
+
+def refused(port: int, error: OSError) -> Problem:
+    """Why the port cannot be had, and the remedy."""
+    if error.errno == errno.EADDRINUSE:
+        return Problem(f"port {port} is in use (choose another with --port)")
+    if error.errno == errno.EACCES:
+        return Problem(f"port {port} needs root's rights (use --port 1024 or above)")
+    return Problem(f"port {port} cannot be used: {error.strerror}")
 
 
 def _serve(
