@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import grp
 import importlib.util
+import mimetypes
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mod_wsgi_van.cli.problem import Unusable
 
@@ -44,6 +47,7 @@ ENVIRON = {
 _PASSED_ON = ("MOD_WSGI_VAN_WATCH", "TMPDIR")
 
 THREADS = 15
+SCRIPT = "van.wsgi"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +132,30 @@ def check_readable(user: str, path: str) -> None:
         raise Unusable(f"the user {user}, as whom root's httpd serves, cannot read {path}")
 
 
-def configuration(apache: Apache, root: Path, script: Path, listen: str, user: str) -> str:
-    """The text of httpd.conf. ``root`` has run/ for httpd's own files, python/ for imports."""
+@dataclass(frozen=True, slots=True)
+class Private:
+    """A private httpd: what it is to serve, from where and as whom."""
+
+    root: Path  # its ServerRoot, with van.wsgi, run/ for its own files and python/ for imports
+    listen: str  # address:port
+    user: str  # as from daemon_user
+    static: str  # base path of vhosts whose static/ it serves itself, "" for none
+
+
+def static(settings: Mapping[str, Any]) -> str:
+    """The base path where the README's way to serve static files fits, "" elsewhere.
+
+    mod_rewrite knows the whole name, not the parts of a pattern, and has no quoting that is the
+    same in a condition and in a substitution.
+    """
+    base = str(settings["base_path"])
+    whole_name = settings.get("vhost_pattern", "%0") == "%0"
+    return base if whole_name and not re.search(r'[%$\\"]', base) else ""
+
+
+def configuration(apache: Apache, private: Private) -> str:
+    """The text of httpd.conf."""
+    root = private.root
     lines = [
         *_load_modules(apache),
         f"ServerRoot {quoted(root)}",
@@ -139,20 +165,29 @@ def configuration(apache: Apache, root: Path, script: Path, listen: str, user: s
         'ErrorLogFormat "%M"',
         "LogLevel warn",
         "ServerName localhost",
-        f"Listen {listen}",
-        *_user(user),
-        *_wsgi(apache, root, script),
+        f"Listen {private.listen}",
+        *_user(private.user),
+        *_wsgi(apache, root),
+        *(_static(private.static) if private.static and _has(apache, "rewrite") else ()),
+        *(f"TypesConfig {quoted(types)}" for types in _mime_types(apache)),
     ]
     return "\n".join([*lines, ""])
 
 
+def _has(apache: Apache, module: str) -> bool:
+    return f"mod_{module}.c" in apache.built_in or _shared(apache, module).exists()
+
+
+def _shared(apache: Apache, module: str) -> Path:
+    return Path(apache.modules, f"mod_{module}.so")
+
+
 def _load_modules(apache: Apache) -> list[str]:
-    names = ["unixd", "authz_core"]
+    names = ["unixd", "authz_core", *(name for name in ("rewrite", "mime") if _has(apache, name))]
     if not any(f"{mpm}.c" in apache.built_in for mpm in _MPMS):
-        mpms = (f"mpm_{mpm}" for mpm in _MPMS)
-        names += [mpm for mpm in mpms if Path(apache.modules, f"mod_{mpm}.so").exists()][:1]
+        names += [f"mpm_{mpm}" for mpm in _MPMS if _has(apache, f"mpm_{mpm}")][:1]
     return [
-        f"LoadModule {name}_module {quoted(Path(apache.modules, f'mod_{name}.so'))}"
+        f"LoadModule {name}_module {quoted(_shared(apache, name))}"
         for name in names
         if f"mod_{name}.c" not in apache.built_in
     ] + [f"LoadModule wsgi_module {quoted(apache.wsgi_module)}"]
@@ -164,9 +199,9 @@ def _user(user: str) -> list[str]:
     return [f"User {user}", f"Group {grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name}"]
 
 
-def _wsgi(apache: Apache, root: Path, script: Path) -> list[str]:
+def _wsgi(apache: Apache, root: Path) -> list[str]:
     home = [f"WSGIPythonHome {quoted(apache.python_home)}"] if apache.python_home else []
-    group = "process-group=van application-group=%{GLOBAL}"
+    script = quoted(root / SCRIPT)
     return [
         *home,
         f"WSGISocketPrefix {quoted(root / 'run/wsgi')}",
@@ -176,14 +211,31 @@ def _wsgi(apache: Apache, root: Path, script: Path) -> list[str]:
         f" home={quoted(root)}",  # the user's need not exist, and then the daemon does not start
         "WSGIProcessGroup van",
         "WSGIApplicationGroup %{GLOBAL}",
-        f"WSGIScriptAlias / {quoted(script)}",
+        f"WSGIScriptAlias / {script}",
         # Loaded before the first request, so that what is wrong is known at once.
-        f"WSGIImportScript {quoted(script)} {group}",
+        f"WSGIImportScript {script} process-group=van application-group=%{{GLOBAL}}",
         "UseCanonicalName Off",
         "<Directory />",
+        "  Options FollowSymLinks",
+        "  AllowOverride None",
         "  Require all granted",
         "</Directory>",
     ]
+
+
+def _static(base: str) -> list[str]:
+    below = base.rstrip("/") + "/%{SERVER_NAME}/static"
+    return [
+        "RewriteEngine On",
+        f'RewriteCond "{below}%{{REQUEST_URI}}" -f',
+        f'RewriteRule "^/(.+)" "{below}/$1" [L]',
+    ]
+
+
+def _mime_types(apache: Apache) -> list[str]:
+    """The file that mod_mime cannot do without, where there is mod_mime."""
+    known = (str(path) for path in mimetypes.knownfiles if Path(path).exists())
+    return [next(known, os.devnull)] if _has(apache, "mime") else []
 
 
 def quoted(argument: str | Path) -> str:

@@ -65,10 +65,10 @@ def run(
     apache.check_readable(user, settings["base_path"])
     with tempfile.TemporaryDirectory(prefix="mod_wsgi_van-", ignore_cleanup_errors=True) as name:
         root = Path(name)
-        script = _fill(root, settings)
+        private = apache.Private(root, listen, user, apache.static(settings))
+        _fill(root, settings)
+        (root / "httpd.conf").write_text(apache.configuration(found, private))
         _open_to(user, root)
-        text = apache.configuration(found, root, script, listen, user)
-        (root / "httpd.conf").write_text(text)
         with _started(found, root, interruption) as (process, log):
             server = _wait_until_ready(process, log)
             announce(f"Apache ({found.program}, {server})")
@@ -78,7 +78,7 @@ def run(
             raise Problem(f"httpd ended by itself with status {process.returncode}: {log.last()}")
 
 
-def _fill(root: Path, settings: Mapping[str, Any]) -> Path:
+def _fill(root: Path, settings: Mapping[str, Any]) -> None:
     """Write the script and copy what it imports.
 
     Copied, since mod_wsgi's Python and its user need neither be ours nor be let into our
@@ -92,9 +92,8 @@ def _fill(root: Path, settings: Mapping[str, Any]) -> Path:
         source = spec.submodule_search_locations[0]
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(source, root / "python" / name, ignore=ignore)
-    script = root / "van.wsgi"
-    script.write_text(_SCRIPT.format(settings=dict(settings), ready=_READY, failed=_FAILED))
-    return script
+    text = _SCRIPT.format(settings=dict(settings), ready=_READY, failed=_FAILED)
+    (root / apache.SCRIPT).write_text(text)
 
 
 def _open_to(user: str, root: Path) -> None:

@@ -117,11 +117,11 @@ def _collect(stream: IO[str], lines: list[str]) -> None:
         lines.extend(stream)
 
 
-def get(port: int, host: str) -> tuple[int, str]:
-    """Status and body of a GET of /."""
+def get(port: int, host: str, path: str = "/") -> tuple[int, str]:
+    """Status and body of a GET."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WITHIN)
     try:
-        connection.request("GET", "/", headers={"Host": host})
+        connection.request("GET", path, headers={"Host": host})
         response = connection.getresponse()
         return response.status, response.read().decode()
     finally:

@@ -69,9 +69,9 @@ def test_what_is_missing_is_told_with_a_remedy(machine: Path, missing: str, word
         find(machine)
 
 
-def configured(found: Apache, user: str = "", root: str = "/the root") -> list[str]:
-    text = apache.configuration(found, Path(root), Path(root, "van.wsgi"), "127.0.0.1:8080", user)
-    return [line.strip() for line in text.splitlines()]
+def configured(found: Apache, user: str = "", static: str = "") -> list[str]:
+    private = apache.Private(Path("/the root"), "127.0.0.1:8080", user, static)
+    return [line.strip() for line in apache.configuration(found, private).splitlines()]
 
 
 def test_the_configuration_is_the_recommended_one() -> None:
@@ -105,6 +105,33 @@ def test_a_module_that_is_built_in_is_not_loaded(machine: Path) -> None:
     assert [line.split()[1] for line in configured(one_mpm) if "mpm_" in line] == [
         "mpm_event_module"
     ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "base"),
+    [
+        ({"base_path": "/srv/www"}, "/srv/www"),
+        ({"base_path": "/srv/www", "vhost_pattern": "%0"}, "/srv/www"),
+        ({"base_path": "/srv/www", "vhost_pattern": "%1"}, ""),
+        ({"base_path": "/srv/100%"}, ""),
+        ({"base_path": "/srv/$1"}, ""),
+        ({"base_path": "/srv/a\\b"}, ""),
+        ({"base_path": '/srv/"'}, ""),
+    ],
+)
+def test_static_files_are_served_where_mod_rewrite_can(settings: dict[str, str], base: str) -> None:
+    assert apache.static(settings) == base
+
+
+def test_without_mod_rewrite_and_mod_mime_there_are_no_static_files(machine: Path) -> None:
+    bare = "\n".join(configured(find(machine), static="/srv"))
+    assert "Rewrite" not in bare and "TypesConfig" not in bare
+    for name in ("rewrite", "mime"):
+        (machine / f"modules/mod_{name}.so").touch()
+    full = "\n".join(configured(find(machine), static="/srv"))
+    assert 'RewriteRule "^/(.+)" "/srv/%{SERVER_NAME}/static/$1" [L]' in full
+    assert "LoadModule mime_module" in full and "TypesConfig" in full
+    assert "RewriteRule" not in "\n".join(configured(find(machine), static=""))
 
 
 def test_roots_httpd_becomes_somebody() -> None:

@@ -10,7 +10,7 @@ from mod_wsgi_van.cli import httpd, serve
 from mod_wsgi_van.cli.interruption import Interruption
 from mod_wsgi_van.cli.problem import Unusable
 
-from .running import Command, alive, descendants
+from .running import Command, alive, deploy, descendants, get
 
 
 def test_an_httpd_that_ends_by_itself_is_a_problem(
@@ -25,6 +25,19 @@ def test_an_httpd_that_ends_by_itself_is_a_problem(
     assert "httpd ended by itself with status -9" in running.err[-1]
     assert not [pid for pid in below if alive(pid)]
     assert list(running.temporary.iterdir()) == []
+
+
+def test_static_files_are_served_by_httpd(base: Path, command: Callable[..., Command]) -> None:
+    static = base / ".releases/1/static/with space"
+    static.mkdir(parents=True)
+    (static / "a.css").write_text("of release 1")
+    running = command("serve", str(base), "--port", "0", "--server", "apache")
+    port = running.wait_ready()
+    assert get(port, "A.Example.", "/with%20space/a.css") == (200, "of release 1")
+    assert get(port, "a.example", "/with%20space/b.css") == (200, "release 1")
+    assert get(port, "a.example", "/with%20space/") == (200, "release 1")
+    deploy(base, 2)
+    assert get(port, "a.example", "/with%20space/a.css")[1].startswith("release ")
 
 
 def free_port() -> int:
