@@ -62,7 +62,7 @@ class TestBeyond:
     def test_environ_through_the_shared_standard_library_is_the_daemons(
         self, version: tuple[int, int], tmp_path: Path
     ) -> None:
-        result, expected = self.ask(tmp_path, version, "shared_environ")
+        result, _ = self.ask(tmp_path, version, "shared_environ")
         home = str(Path.home())
         for text in result.failures["shared_environ"]:
             said, _, _ = text.partition(" instead of ")
@@ -71,7 +71,7 @@ class TestBeyond:
         assert len(result.failures["shared_environ"]) == 8 * 2 * 2
 
     def test_time_zone_is_the_daemons(self, version: tuple[int, int], tmp_path: Path) -> None:
-        result, expected = self.ask(tmp_path, version, "time_zone")
+        result, _ = self.ask(tmp_path, version, "time_zone")
         said = {text.partition(" instead of ")[0][6:-1] for text in result.failures["time_zone"]}
         assert len(said) == 1, "both vhosts see the same"
         assert len(result.failures["time_zone"]) == 8 * 2 * 2

@@ -11,6 +11,7 @@ from typing import Any
 from ...errors import BadObject, LoadError
 from ..contract import Application, Source
 from . import internals
+from .contexts import Made, forget_values
 from .failure import import_failed
 from .purge import purge
 from .system import System
@@ -29,6 +30,7 @@ class ImportsIsolation:
         self._hooked = False
         self._living = 0
         self._retired = 0
+        self._variables: Made = []
 
     def load(self, source: Source) -> ImportsLoaded:
         """Import the application; raises errors.LoadError, whatever its code raises."""
@@ -44,7 +46,9 @@ class ImportsIsolation:
             return ImportsLoaded(self, system, application)
         if system is not None:
             _retire(system)
-        self._collect()
+            variables = system.context_variables
+            del system
+            self.collect(variables)
         raise error
 
     def shutdown(self) -> None:
@@ -58,26 +62,25 @@ class ImportsIsolation:
         """Nothing to forget: a release works in a child as it did in the parent."""
         self._lock = threading.Lock()
 
-    def forget(self, system: System) -> None:
-        """A release has been retired."""
-        _retire(system)
-        with self._lock:
-            self._living -= 1
-        self._collect()
+    def collect(self, variables: Made, living: int = 0) -> None:
+        """Free what has been retired; ``living`` is the change in the number of releases.
 
-    def _collect(self) -> None:
-        """A release is one large reference cycle; free it now, unless that would cost too much.
-
-        A collection looks at the objects of all living releases and holds the GIL meanwhile: where
-        there are many, wait until an eighth as many are to be freed. (CPython's own rule for its
-        oldest generation, a quarter, alone would leave an idle daemon with the garbage.)
+        A release is one large reference cycle. A collection looks at the objects of all living
+        releases and holds the GIL meanwhile: where there are many, wait until an eighth as many
+        are to be freed. (CPython's own rule for its oldest generation, a quarter of the objects,
+        would leave an idle daemon with the garbage.)
         """
         with self._lock:
+            self._living += living
             self._retired += 1
+            self._variables += variables
             due = self._retired * 8 > self._living
             if due:
                 self._retired = 0
+                variables, self._variables = self._variables, []
         if due:
+            forget_values(variables)
+            del variables
             gc.collect()
 
 
@@ -104,7 +107,10 @@ class ImportsLoaded:
             system, self._system = self._system, None
             self._application = None
         if isolation is not None and system is not None:
-            isolation.forget(system)
+            _retire(system)
+            variables = system.context_variables
+            del system  # or the collection would find it in use
+            isolation.collect(variables, living=-1)
 
 
 def _load(source: Source) -> tuple[Any, Any, LoadError | None]:

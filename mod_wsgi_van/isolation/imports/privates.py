@@ -12,6 +12,8 @@ import sys
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from .contexts import private_contextvars
+
 if TYPE_CHECKING:
     from .system import System
 
@@ -26,6 +28,8 @@ PRIVATE = frozenset(
         "os", "posixpath", "subprocess", "_posixsubprocess", "multiprocessing",
         # settings
         "logging", "warnings", "sqlite3", "_sqlite3",
+        # what threads keep of a release
+        "contextvars",
     }
 )  # fmt: skip
 
@@ -34,7 +38,12 @@ def prepare(system: System) -> None:
     """Put in place the modules that are made here, not copied."""
     main = ModuleType("__main__")
     vars(main)["__builtins__"] = system.builtins
-    made = (main, _make_atexit(system), _make_posixsubprocess(system))
+    made = (
+        main,
+        _make_atexit(system),
+        _make_posixsubprocess(system),
+        private_contextvars(system.context_variables),
+    )
     for module in made:
         dict.__setitem__(system.modules, module.__name__, module)
 

@@ -15,6 +15,7 @@ from ..contract import Source
 from . import internals
 from .asking import MARK, caller, unasked
 from .bytecode import distrust_young_bytecode
+from .contexts import Made
 from .extensions import private_imp
 from .importing import make_import
 from .privates import PRIVATE, load_early, prepare
@@ -84,6 +85,7 @@ class System:
         self.lock = threading.RLock()  # what the real import system calls the import lock
         self.exit_handlers: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
         self.fork_handlers: list[dict[str, Any]] = []
+        self.context_variables: Made = []
         self._before = [source.directory]
         self._make_importlib(source)
         load_early(self)

@@ -76,13 +76,18 @@ def answers_alone(source: Source, cells: tuple[str, ...], turns: int) -> dict[st
 
 def drive(version: tuple[int, int], sources: list[Source], **job: Any) -> Result:
     """Run driver.py with this interpreter."""
+    return Result(**run(version, "driver.py", sources, **job))
+
+
+def run(version: tuple[int, int], script: str, sources: list[Source], **job: Any) -> Any:
+    """Run a script beside this file with an interpreter that sees nothing but the daemon."""
     python = environments.interpreter(version)
     assert python is not None
     daemon = environments.environment(python, ["watchdog>=7.1"])
     path = os.pathsep.join([str(environments.ROOT), environments.site_packages(daemon)])
     job["sources"] = [asdict(source) for source in sources]
-    command = [python, "-W", "ignore", "-X", "faulthandler", str(HERE / "driver.py")]
-    return Result(**_json(command, json.dumps(job), _environ(PYTHONPATH=path)))
+    command = [python, "-W", "ignore", "-X", "faulthandler", str(HERE / script)]
+    return _json(command, json.dumps(job), _environ(PYTHONPATH=path))
 
 
 @functools.cache

@@ -30,7 +30,9 @@ def run(turn):
     environ = RequestFactory().get("/hello/", {"word": f"w{turn % 3}"}).environ
     environ["HTTP_HOST"] = "localhost"
     said = []
-    body = b"".join(application(environ, lambda status, headers: said.append(status)))
+    response = application(environ, lambda status, headers: said.append(status))
+    body = b"".join(response)
+    response.close()  # or Django keeps its connection to the database
     cache.set("thing", Thing(7))
     found = cache.get("thing")
     assert type(found) is Thing

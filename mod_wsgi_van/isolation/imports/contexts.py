@@ -1,0 +1,72 @@
+"""Context variables of a release, and what the server's threads keep of them.
+
+A value that an application sets outside ``Context.run`` (Django does, with each request) stays in
+the context of the server's thread for ever, and with it the release that the value belongs to.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import gc
+import sys
+from collections.abc import Iterable
+from types import GenericAlias, ModuleType
+from typing import Any
+
+Made = list["contextvars.ContextVar[Any]"]
+
+
+class _Instances(type):
+    """What the real class makes counts as made by the release's."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, contextvars.ContextVar)
+
+
+def private_contextvars(made: Made) -> ModuleType:
+    """The module ``contextvars`` of a release: ``made`` lists the variables that live."""
+    limit = 64
+
+    def remember(variable: contextvars.ContextVar[Any]) -> None:
+        """A ContextVar has no weak references: drop those that nobody else has, now and then."""
+        nonlocal limit
+        made.append(variable)
+        if len(made) > limit:
+            # One reference is the list's, one the loop's, one getrefcount's.
+            made[:] = [one for one in made if sys.getrefcount(one) > 3]
+            limit = 2 * len(made) + 64
+
+    class ContextVar(metaclass=_Instances):
+        __doc__ = contextvars.ContextVar.__doc__
+        __module__ = "contextvars"
+        __qualname__ = "ContextVar"
+        __class_getitem__: Any = classmethod(GenericAlias)
+
+        def __new__(cls, name: str, **default: Any) -> Any:
+            variable: contextvars.ContextVar[Any] = contextvars.ContextVar(name, **default)
+            remember(variable)
+            return variable
+
+    private = ModuleType("contextvars", contextvars.__doc__)
+    vars(private).update(vars(contextvars))
+    vars(private)["ContextVar"] = ContextVar
+    return private
+
+
+def forget_values(made: Iterable[contextvars.ContextVar[Any]]) -> None:
+    """Set the variables to None wherever they have a value.
+
+    Another thread's context can be had from the garbage collector alone. It can be entered: the
+    one that a thread begins with never is. One that is entered is in use, and goes when left.
+    """
+    variables = list(made)
+    if not variables:
+        return
+    for context in gc.get_objects():
+        if type(context) is contextvars.Context:
+            for variable in variables:
+                if variable in context:
+                    try:
+                        context.run(variable.set, None)
+                    except RuntimeError:
+                        break

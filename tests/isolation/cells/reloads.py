@@ -1,0 +1,58 @@
+"""Loads a vhost again and again beside its predecessor, as deploys do, and reports memory in KB.
+
+Run by each interpreter, with mod_wsgi_van and watchdog on its path alone; stdin and stdout: JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+import weakref
+from pathlib import Path
+from typing import Any
+
+from mod_wsgi_van.isolation.contract import Loaded, Source
+from mod_wsgi_van.isolation.imports import ImportsIsolation
+
+
+def main() -> None:
+    job = json.load(sys.stdin)
+    (described,) = job["sources"]
+    described["site_packages"] = tuple(described["site_packages"])
+    source = Source(**described)
+    isolation = ImportsIsolation()
+    memory, applications, current = [], [], None
+    began = time.monotonic()
+    for _ in range(job["times"]):
+        new = isolation.load(source)
+        ask(new, job["cell"])
+        applications.append(weakref.ref(new.application))
+        if current is not None:
+            current.retire()
+        current = new
+        memory.append(resident())
+    seconds = time.monotonic() - began
+    del new
+    alive = sum(application() is not None for application in applications)
+    assert current is not None
+    current.retire()
+    isolation.shutdown()
+    print("\n" + json.dumps({"memory": memory, "alive": alive, "seconds": seconds}))
+
+
+def ask(loaded: Loaded, cell: str) -> None:
+    environ: dict[str, Any] = {"PATH_INFO": f"/{cell}", "QUERY_STRING": "1"}
+    said = []
+    answer = b"".join(loaded.application(environ, lambda status, headers: said.append(status)))
+    assert said == ["200 OK"] and answer, said
+
+
+def resident() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(re.findall(r"VmRSS:\s+(\d+)", status)[0])
+
+
+if __name__ == "__main__":
+    main()
