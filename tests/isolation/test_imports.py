@@ -1,0 +1,396 @@
+"""The private import system from inside: what it leaves alone, and what it leaves behind."""
+
+from __future__ import annotations
+
+import _imp
+import copyreg
+import gc
+import importlib
+import linecache
+import os
+import sys
+import threading
+import typing
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mod_wsgi_van.errors import LoadError, UnsupportedPython
+from mod_wsgi_van.isolation.contract import Source
+from mod_wsgi_van.isolation.imports import ImportsIsolation, internals
+from mod_wsgi_van.isolation.imports.isolation import ImportsLoaded
+from mod_wsgi_van.isolation.imports.standins import StandIn
+
+from .test_contract import get
+
+MakeSource = Callable[..., Source]
+Load = Callable[[Source], ImportsLoaded]
+
+
+@pytest.fixture
+def load() -> Iterator[Load]:
+    isolation = ImportsIsolation()
+    loaded: list[ImportsLoaded] = []
+
+    def load(source: Source) -> ImportsLoaded:
+        loaded.append(isolation.load(source))
+        return loaded[-1]
+
+    yield load
+    for one in loaded:
+        one.retire()
+    isolation.shutdown()
+    assert not [name for name, module in sys.modules.items() if type(module) is StandIn]
+
+
+def test_application_is_the_very_object(load: Load, make_source: MakeSource) -> None:
+    loaded = load(make_source({"wsgi/app.py": "answer = lambda: 'hello'"}))
+    assert loaded.application.__globals__["app"] is loaded.application  # type: ignore[attr-defined]
+
+
+def test_no_function_is_replaced_before_the_first_load_and_after_the_last(
+    make_source: MakeSource,
+) -> None:
+    bootstrap: Any = importlib._bootstrap  # type: ignore[attr-defined]
+
+    def replaceable() -> list[Any]:
+        return [
+            bootstrap._find_and_load,
+            *(getattr(owner, name, None) for owner, name in internals.THREAD_STARTERS),
+        ]
+
+    before = replaceable()
+    isolation = ImportsIsolation()
+    assert replaceable() == before
+    loaded = isolation.load(make_source({"wsgi/app.py": "answer = lambda: ''"}))
+    assert replaceable() != before
+    loaded.retire()
+    isolation.shutdown()
+    isolation.shutdown()
+    assert replaceable() == before
+
+
+# What an application may leave in the shared standard library. Each is a way to stay reachable.
+KEEPING = {
+    "nothing": "",
+    "weakref.finalize": "import weakref, threading\n"
+    "weakref.finalize(threading.main_thread(), lambda: None)",
+    "typing.overload": "import typing\n@typing.overload\ndef f(x: int) -> int: ...\n"
+    "@typing.overload\ndef f(x: str) -> str: ...\ndef f(x): ...",
+    "copyreg": "import copyreg\nclass K: pass\ncopyreg.pickle(K, lambda k: (K, ()))",
+    "typing caches": "import typing\nclass K: pass\ntyping.List[K], typing.Optional[K]",
+    "fork handlers": "import os\nos.register_at_fork(before=lambda: None)",
+    "exit handlers": "import atexit\natexit.register(lambda: None)",
+    "logging": "import logging\nclass H(logging.Handler): pass\nlogging.root.addHandler(H())",
+    "warnings": "import warnings\nclass W(UserWarning): pass\nwarnings.simplefilter('error', W)",
+    "context variable": "import contextvars\nclass K: pass\n"
+    "v: contextvars.ContextVar[K] = contextvars.ContextVar('v')\nv.set(K())",
+    "ctypes": "import ctypes\nclass S(ctypes.Structure): pass\nctypes.POINTER(S)",
+    "regular expressions": "import re\nclass S(str): pass\nre.compile(S('a+b'))",
+    "urls": "import urllib.parse\nclass S(str): pass\nurllib.parse.urlsplit(S('http://a/b'))",
+    "pickle": "import pickle\nclass K: pass\npickle.loads(pickle.dumps(K()))",
+    "executor": "from concurrent.futures import ThreadPoolExecutor\n"
+    "with ThreadPoolExecutor(1) as pool: pool.submit(answer).result()",
+    "sqlite3": "import sqlite3\nclass K: pass\nsqlite3.register_adapter(K, str)",
+    "abc": "import collections.abc\nclass K: pass\ncollections.abc.Sized.register(K)",
+    "json": "import json\nclass E(json.JSONEncoder): pass\njson.dumps({'a': 1}, cls=E)",
+    "asyncio": "import asyncio\nasync def f(): return 1\nasyncio.run(f())",
+    "subprocess": "import subprocess\nsubprocess.run(['true'])",
+    "tempfile": "import tempfile\nt = tempfile.TemporaryDirectory()\nt.cleanup()",
+    "traceback": "import traceback\ntry: 1/0\nexcept ZeroDivisionError: traceback.format_exc()",
+    "functools": "import functools\n@functools.singledispatch\ndef f(x): ...\n"
+    "f.register(int, lambda x: x); f(3)",
+    "enum and dataclass": "import enum, dataclasses\nclass E(enum.Enum): A = 1\n"
+    "@dataclasses.dataclass\nclass D:\n    e: 'E' = E.A\nD()",
+    "thread": "import threading\nt = threading.Thread(target=answer); t.start(); t.join()",
+    "inspect": "import inspect\ninspect.getsource(answer); inspect.getmodule(answer)",
+    "import failed": "try: import not_there\nexcept ImportError: pass",
+}
+
+
+@pytest.mark.parametrize("code", KEEPING.values(), ids=KEEPING)
+def test_nothing_of_a_retired_release_is_reachable(
+    load: Load, make_source: MakeSource, code: str
+) -> None:
+    source = make_source({"wsgi/app.py": f"def answer(): return 'hello'\n{code}\n"})
+    loaded = load(source)
+    assert get(loaded) == "hello"
+    application = weakref.ref(loaded.application)
+    loaded.retire()
+    assert application() is None, gc.get_referrers(application())
+
+
+@pytest.mark.parametrize("code", ["raise ValueError", "import sys; sys.exit()", "app = 3", "1 +"])
+def test_nothing_of_a_failed_load_is_reachable(make_source: MakeSource, code: str) -> None:
+    source = make_source({"wsgi/helper.py": "import weakref\nclass Thing: pass\n"})
+    app = f"import helper, copyreg\ncopyreg.pickle(helper.Thing, lambda t: 1)\n{code}\n"
+    Path(source.directory, "app.py").write_text(app)
+    isolation = ImportsIsolation()
+    before = set(copyreg.dispatch_table)
+    with pytest.raises(LoadError) as caught:
+        isolation.load(source)
+    gc.collect()
+    things = [o for o in gc.get_objects() if isinstance(o, type) and o.__module__ == "helper"]
+    assert not things
+    assert set(copyreg.dispatch_table) == before
+    assert caught.value.__context__ is None and caught.value.__cause__ is None
+    assert "helper" not in sys.modules and "app" not in sys.modules
+    isolation.shutdown()
+
+
+def test_finalizers_run_when_retired(load: Load, make_source: MakeSource, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    app = (
+        "import weakref, threading, pathlib\n"
+        f"def finish(): pathlib.Path({str(kept)!r}).touch()\n"
+        "weakref.finalize(threading.main_thread(), finish)\n"
+        "answer = lambda: ''\n"
+    )
+    loaded = load(make_source({"wsgi/app.py": app}))
+    assert not kept.exists()
+    loaded.retire()
+    assert kept.exists()
+
+
+def test_others_registrations_survive_a_retirement(load: Load, make_source: MakeSource) -> None:
+    app = (
+        "import copyreg, typing, pickle\n"
+        "class Thing: pass\n"
+        "def make(): thing = Thing(); thing.again = True; return thing\n"
+        "copyreg.pickle(Thing, lambda thing: (make, ()))\n"
+        "@typing.overload\ndef f(x: int) -> int: ...\n"
+        "def f(x): ...\n"
+        "def answer():\n"
+        "    again = pickle.loads(pickle.dumps(Thing())).again\n"
+        "    return f'{again} {len(typing.get_overloads(f))}'\n"
+    )
+    one = load(make_source({"wsgi/app.py": app}, "one.test"))
+    two = load(make_source({"wsgi/app.py": "\n" + app}, "two.test"))
+    one.retire()
+    assert get(two) == "True 1"
+
+
+class TestTheRealTable:
+    """sys.modules of the daemon."""
+
+    FILES = {
+        "wsgi/app.py": "import helper\nanswer = lambda: helper.NAME",
+        "wsgi/helper.py": "NAME = 'mine'",
+    }
+
+    def test_has_one_stand_in_while_anybody_has_the_module(
+        self, load: Load, make_source: MakeSource
+    ) -> None:
+        one = load(make_source(self.FILES, "one.test"))
+        two = load(make_source(self.FILES, "two.test"))
+        assert type(sys.modules["helper"]) is StandIn
+        one.retire()
+        assert type(sys.modules["helper"]) is StandIn
+        two.retire()
+        assert "helper" not in sys.modules
+
+    def test_answers_nobody_but_vhosts(self, load: Load, make_source: MakeSource) -> None:
+        load(make_source(self.FILES))
+        stand_in = sys.modules["helper"]
+        assert not hasattr(stand_in, "NAME") and not hasattr(stand_in, "__file__")
+        with pytest.raises(AttributeError):
+            stand_in.NAME = 5  # type: ignore[attr-defined]
+        assert "helper" in repr(stand_in)
+
+    def test_daemon_imports_its_own_module_of_a_name_that_a_vhost_has(
+        self,
+        load: Load,
+        make_source: MakeSource,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        vhost = load(make_source(self.FILES))
+        with pytest.raises(ModuleNotFoundError):
+            importlib.import_module("helper")
+        (tmp_path / "own").mkdir()
+        (tmp_path / "own" / "helper.py").write_text("NAME = 'the daemon'")
+        monkeypatch.syspath_prepend(str(tmp_path / "own"))
+        import helper  # type: ignore[import-not-found]
+
+        assert helper.NAME == "the daemon"
+        assert get(vhost) == "mine"
+        vhost.retire()
+        assert sys.modules["helper"].NAME == "the daemon"  # type: ignore[attr-defined]
+        del sys.modules["helper"]
+
+    def test_module_of_the_daemon_is_hidden_from_vhosts_and_kept(
+        self, load: Load, make_source: MakeSource
+    ) -> None:
+        app = (
+            "import pickle, sys\n"
+            "import watchdog\n"
+            "class_ = watchdog.Thing\n"
+            "def answer():\n"
+            "    thing = pickle.loads(pickle._dumps(class_()))\n"
+            "    return f'{watchdog.NAME} {type(thing) is class_}'\n"
+        )
+        genuine = importlib.import_module("watchdog")
+        files = {"wsgi/app.py": app, "wsgi/watchdog.py": "NAME = 'mine'\nclass Thing: pass"}
+        vhost = load(make_source(files))
+        assert get(vhost) == "mine True"
+        assert sys.modules["watchdog"].__file__ == genuine.__file__
+        vhost.retire()
+        assert sys.modules["watchdog"] is genuine
+
+    def test_shows_c_code_the_module_for_a_moment_only(
+        self, load: Load, make_source: MakeSource
+    ) -> None:
+        app = (
+            "import pickle, logging, helper\n"
+            "def answer():\n"
+            "    for kind in (helper.Thing, logging.LogRecord, logging.Handler):\n"
+            "        assert pickle.loads(pickle.dumps(kind)) is kind\n"
+            "    return 'same'\n"
+        )
+        files = {"wsgi/app.py": app, "wsgi/helper.py": "class Thing: pass"}
+        logging = sys.modules["logging"]
+        vhosts = [load(make_source(files, f"{name}.test")) for name in "abcd"]
+        wrong: list[Any] = []
+
+        def ask(vhost: ImportsLoaded) -> None:
+            try:
+                for _ in range(300):
+                    assert get(vhost) == "same"
+            except BaseException as exc:
+                wrong.append(exc)
+
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            threads = [threading.Thread(target=ask, args=(vhost,)) for vhost in vhosts * 2]
+            for thread in threads:
+                thread.start()
+            while any(thread.is_alive() for thread in threads):
+                assert type(sys.modules["helper"]) is StandIn
+                assert sys.modules["logging"] is logging
+            for thread in threads:
+                thread.join()
+        finally:
+            sys.setswitchinterval(interval)
+        assert not wrong, wrong[0]
+
+
+def test_circular_imports_of_unfinished_submodules(load: Load, make_source: MakeSource) -> None:
+    files = {
+        "wsgi/app.py": "import pkg\nanswer = lambda: pkg.one.two.one.NAME",
+        "wsgi/pkg/__init__.py": "from . import one",
+        "wsgi/pkg/one.py": "from . import two\nNAME = 'one'",
+        "wsgi/pkg/two.py": "import types\nfrom . import one\nassert type(one) is types.ModuleType",
+    }
+    assert get(load(make_source(files))) == "one"
+
+
+def test_module_that_puts_another_object_in_its_place(load: Load, make_source: MakeSource) -> None:
+    files = {
+        "wsgi/app.py": "import lazy, pickle\n"
+        "answer = lambda: lazy.NAME + pickle.loads(pickle.dumps(lazy.Thing)).NAME",
+        "wsgi/lazy.py": "import sys\nclass Thing: NAME = 'thing'\nThing.__module__ = 'lazy'\n"
+        "class Lazy: NAME = 'lazy'; Thing = Thing\nsys.modules[__name__] = Lazy()",
+    }
+    assert get(load(make_source(files))) == "lazything"
+
+
+def test_monkeypatched_builtins_are_the_vhosts_own(load: Load, make_source: MakeSource) -> None:
+    app = "import builtins\nbuiltins._ = lambda text: text + '{0}'\nanswer = lambda: _('of ')"
+    one = load(make_source({"wsgi/app.py": app.format("one")}, "one.test"))
+    two = load(make_source({"wsgi/app.py": app.format("two")}, "two.test"))
+    assert [get(one), get(two)] == ["of one", "of two"]
+    assert not hasattr(sys.modules["builtins"], "_") or "of" not in str(
+        vars(sys.modules["builtins"])["_"]
+    )
+
+
+def test_fork_handlers_run_for_the_vhost_that_forks(
+    load: Load, make_source: MakeSource, tmp_path: Path
+) -> None:
+    app = (
+        "import os\n"
+        "seen = []\n"
+        "os.register_at_fork(before=lambda: seen.append('before'),\n"
+        "    after_in_parent=lambda: seen.append('parent'),\n"
+        "    after_in_child=lambda: seen.append('child'))\n"
+        "def answer():\n"
+        "    if {0}:\n"
+        "        read, write = os.pipe()\n"
+        "        if not (pid := os.fork()):\n"
+        "            os.write(write, ' '.join(seen).encode())\n"
+        "            os._exit(0)\n"
+        "        os.close(write); os.waitpid(pid, 0)\n"
+        "        with open(read) as f: return f.read() + ', ' + ' '.join(seen)\n"
+        "    return ' '.join(seen)\n"
+    )
+    forking = load(make_source({"wsgi/app.py": app.format(True)}, "one.test"))
+    other = load(make_source({"wsgi/app.py": app.format(False)}, "two.test"))
+    assert get(forking) == "before child, before parent"
+    assert get(other) == ""
+
+
+def test_sources_of_a_vhost_are_found_by_the_standard_library(
+    load: Load, make_source: MakeSource
+) -> None:
+    source = make_source({"wsgi/app.py": "import linecache\nanswer = lambda: 1 / 0"})
+    loaded = load(source)
+    with pytest.raises(ZeroDivisionError) as caught:
+        get(loaded)
+    import traceback
+
+    assert "answer = lambda: 1 / 0" in "".join(traceback.format_exception(caught.value))
+    assert f"{source.directory}/app.py" in linecache.cache
+    del caught
+    loaded.retire()
+    assert f"{source.directory}/app.py" not in linecache.cache
+
+
+def test_main_module_and_private_copies(load: Load, make_source: MakeSource) -> None:
+    app = (
+        "import __main__, sys, os, logging, importlib, posixpath\n"
+        "assert sys.modules['__main__'] is __main__ and not hasattr(__main__, '__file__')\n"
+        "assert sys.modules['os'] is os and os.path is posixpath\n"
+        "assert logging.root.handlers == []\n"
+        "assert sys.stdout is not None and sys.getrecursionlimit()\n"
+        "assert not any('site-packages' in entry for entry in sys.path), sys.path\n"
+        "answer = lambda: str(id(logging.root))"
+    )
+    loaded = load(make_source({"wsgi/app.py": app}))
+    import logging
+
+    assert get(loaded) != str(id(logging.root))
+
+
+def test_unsupported_python_is_refused(
+    monkeypatch: pytest.MonkeyPatch, make_source: MakeSource
+) -> None:
+    internals.check.cache_clear()
+    monkeypatch.delattr(importlib._bootstrap, "_handle_fromlist")  # type: ignore[attr-defined]
+    source = make_source({"wsgi/app.py": "answer = lambda: ''"})
+    with pytest.raises(UnsupportedPython, match=r"_handle_fromlist.*isolation=\"process\""):
+        ImportsIsolation().load(source)
+    monkeypatch.undo()
+    internals.check()
+
+
+def test_pickles_name_modules_to_import(load: Load, make_source: MakeSource) -> None:
+    """A pickle is read by shared code that imports what it names: for the vhost."""
+    app = (
+        "import io, pickle\n"
+        "data = b'cnever_imported\\nNAME\\n.'\n"
+        "def answer():\n"
+        "    slow, quick = pickle._loads(data), pickle.loads(data)\n"
+        "    return slow + quick + pickle.Unpickler(io.BytesIO(data)).load()\n"
+    )
+    files = {"wsgi/app.py": app, "wsgi/never_imported.py": "NAME = 'x'"}
+    assert get(load(make_source(files))) == "xxx"
+
+
+def test_no_private_name_is_left_behind() -> None:
+    assert not hasattr(sys.modules["builtins"], "__mod_wsgi_van_release__")
+    assert _imp.lock_held() is False
+    assert typing.get_overloads(os.getcwd) == []
