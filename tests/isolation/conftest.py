@@ -19,6 +19,18 @@ def app(environ, start_response):
 """
 
 
+def _make_python(venv: Path) -> str:
+    """What ``python3 -m venv`` makes, as far as an interpreter looks for it."""
+    base = Path(sys._base_executable)  # type: ignore[attr-defined]
+    python = venv / "bin" / "python"
+    if not python.exists():
+        python.parent.mkdir(parents=True, exist_ok=True)
+        python.symlink_to(base)
+        version = ".".join(map(str, sys.version_info[:3]))
+        (venv / "pyvenv.cfg").write_text(f"home = {base.parent}\nversion = {version}\n")
+    return str(python)
+
+
 @pytest.fixture
 def make_source(tmp_path: Path) -> MakeSource:
     """Write ``files`` (path below the vhost: text) and describe the vhost that they make.
@@ -42,7 +54,7 @@ def make_source(tmp_path: Path) -> MakeSource:
             "site_packages": (str(packages.resolve()),) if packages.exists() else (),
             "module_name": "app",
             "object_name": "app",
-            "python": sys.executable,
+            "python": _make_python(vhost / ".venv"),
         }
         return Source(**(described | changes))  # type: ignore[arg-type]
 

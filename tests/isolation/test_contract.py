@@ -20,8 +20,12 @@ import pytest
 from mod_wsgi_van.errors import BadObject, ImportFailed, LoadError
 from mod_wsgi_van.isolation.contract import Isolation, Loaded, Source
 from mod_wsgi_van.isolation.imports import ImportsIsolation
+from mod_wsgi_van.isolation.process import ProcessIsolation
 
-ISOLATIONS: dict[str, Callable[[], Isolation]] = {"imports": ImportsIsolation}
+ISOLATIONS: dict[str, Callable[[], Isolation]] = {
+    "imports": ImportsIsolation,
+    "process": ProcessIsolation,
+}
 
 MakeSource = Callable[..., Source]
 Load = Callable[[Source], Loaded]

@@ -47,7 +47,6 @@ class ProcessIsolation:
 
     def load(self, source: Source) -> ProcessLoaded:
         """Returns when the workers have imported the application; raises errors.LoadError."""
-        self._supervisor.start()
         pool = Pool(source, self._settings, self._supervisor)
         self._pools.add(pool)
         pool.open()
@@ -55,6 +54,8 @@ class ProcessIsolation:
 
     def shutdown(self) -> None:
         """End all workers; returns when they are gone, ``shutdown_timeout`` at most."""
+        for pool in list(self._pools):
+            pool.close()
         self._supervisor.stop()
 
     def after_fork(self) -> None:

@@ -73,7 +73,7 @@ class Pool:
 
     def _try_start(self, failures: list[LoadError]) -> None:
         try:
-            self._admit(spawn(self._source, self._settings, self._supervisor))
+            self._admit(spawn(self._source, self._settings, self._supervisor, self))
         except LoadError as error:
             failures.append(error)
 
@@ -81,7 +81,7 @@ class Pool:
         """Take in a worker that is ready, in place of one that is worn out."""
         worn: list[Worker] = []
         with self._changed:
-            worker.pool = self
+            self._let_go(worker)
             if self._closed:
                 worn.append(worker)
             else:
@@ -106,7 +106,7 @@ class Pool:
                 return worker, worker.connect(self._settings.request_timeout)
             except OSError as error:
                 self.give_back(worker)
-                if error.errno in (errno.EPIPE, errno.ECONNRESET):
+                if error.errno in (errno.EPIPE, errno.ECONNRESET, errno.EBADF):
                     self.lost(worker)
                     continue
                 log.error(
@@ -151,7 +151,7 @@ class Pool:
         now = time.monotonic()
         weigh = False
         with self._changed:
-            worker.busy -= 1
+            self._let_go(worker)
             self._used_at = now
             worker.answered = worker.answered or connection is not None
             if connection is not None and worker in self._workers:
@@ -160,8 +160,6 @@ class Pool:
             if self._settings.memory_limit and now - worker.weighed_at > WEIGH_EVERY:
                 worker.weighed_at = now
                 weigh = True
-            if worker.gone.is_set() and not worker.busy:
-                worker.close()
             self._changed.notify()
         if connection is not None:
             connection.socket.close()
@@ -169,6 +167,12 @@ class Pool:
             with self._changed:
                 self._replace(worker, f"it holds {size >> 20} MB of memory (memory_limit)")
                 self._start_in_background()
+
+    def _let_go(self, worker: Worker) -> None:
+        """With the lock held."""
+        worker.busy -= 1
+        if worker.gone.is_set() and not worker.busy:
+            worker.close()
 
     def abandon(self, worker: Worker, connection: Connection) -> None:
         """In place of ``give_back`` when the response was not read to its end."""
@@ -231,7 +235,8 @@ class Pool:
     def gone(self, worker: Worker, *, expected: bool) -> None:
         """Called by the supervisor when the process of ``worker`` is no more."""
         with self._changed:
-            expected = expected or worker in self._retiring
+            # What went wrong before it was ready is in the LoadError.
+            expected = expected or worker in self._retiring or not worker.ready_at
             self._retiring.discard(worker)
             if not worker.busy:  # else by the last give_back: a descriptor's number that is used
                 worker.close()  # by one thread must not become another vhost's
@@ -265,7 +270,7 @@ class Pool:
     def _start_anew(self) -> None:
         """After ``_starting`` was counted up: start a worker in this thread; raises Refused."""
         try:
-            worker = spawn(self._source, self._settings, self._supervisor)
+            worker = spawn(self._source, self._settings, self._supervisor, self)
         except LoadError as error:
             log.error("%s%s", error, f"\n{error.details}" if error.details else "")
             with self._changed:

@@ -45,17 +45,18 @@ class Worker:
         control: socket.socket,
         lifeline: int,
         output: Output,
+        pool: Pool,
     ) -> None:
         self.process = process
         self.pid = process.pid
         self.control = control
         self.lifeline = lifeline
         self.output = output
-        self.pool: Pool | None = None
+        self.pool = pool
         self.ready_at = 0.0
         self.how = "it closed its control socket"  # it ended; known when it is gone
         self.gone = threading.Event()  # reaped, and its last output passed on
-        self.busy = 0
+        self.busy = 1  # requests that it has; while it starts, the thread that waits for it
         self.served = 0
         self.answered = False
         self.idle: list[Connection] = []
@@ -116,40 +117,47 @@ class Worker:
             self.idle.pop().socket.close()
 
 
-def spawn(source: Source, settings: ProcessSettings, supervisor: Supervisor) -> Worker:
+def spawn(source: Source, settings: ProcessSettings, supervisor: Supervisor, pool: Pool) -> Worker:
     """Start a worker and wait until its application is imported; raises errors.LoadError."""
-    deadline = time.monotonic() + settings.load_timeout
-    worker = _start(source, settings, supervisor)
+    supervisor.start()
+    worker = _start(source, settings, supervisor, pool)
     try:
-        _order(worker, source, settings)
-        kind, payload = _await_frame(worker.control, deadline)
-        if kind == b"!":
-            raise _refusal(source, payload)
-        if kind != b"+":
-            raise WorkerFailed(f"the worker of {source.host} answered garbage before it was ready")
-    except TimeoutError:
-        supervisor.kill(worker)
-        raise LoadTimeout(
-            f"{source.module_name} of {source.host} in {source.directory} was not imported within"
-            f" {settings.load_timeout:g} s: its worker was killed"
-        ) from None
-    except OSError:
-        supervisor.end(worker)
-        worker.gone.wait(2.0)  # for how it ended, and its last words
-        raise WorkerFailed(
-            f"the worker of {source.host} ({source.python}) ended before it was ready:"
-            f" {worker.how}",
-            details="\n".join(worker.output.tail),
-        ) from None
+        _await_ready(worker, source, settings, supervisor)
     except BaseException:
         supervisor.kill(worker)
+        pool.give_back(worker)
         raise
     worker.ready_at = time.monotonic()
     worker.control.settimeout(None)
     return worker
 
 
-def _start(source: Source, settings: ProcessSettings, supervisor: Supervisor) -> Worker:
+def _await_ready(
+    worker: Worker, source: Source, settings: ProcessSettings, supervisor: Supervisor
+) -> None:
+    deadline = time.monotonic() + settings.load_timeout
+    try:
+        _order(worker, source, settings)
+        kind, payload = _await_frame(worker.control, deadline)
+        if kind == b"!":
+            raise _refusal(source, payload)
+        if kind != b"+":
+            raise WorkerFailed(f"{source.host}: its worker answered garbage before it was ready")
+    except TimeoutError:
+        raise LoadTimeout(
+            f"{source.host}: {source.module_name!r} from {source.directory} was not imported within"
+            f" {settings.load_timeout:g} s (load_timeout): its worker was killed"
+        ) from None
+    except OSError:
+        supervisor.end(worker)
+        worker.gone.wait(2.0)  # for how it ended, and its last words
+        raise WorkerFailed(
+            f"{source.host}: its worker ({source.python}) ended before it was ready: {worker.how}",
+            details="\n".join(worker.output.tail),
+        ) from None
+
+
+def _start(source: Source, settings: ProcessSettings, supervisor: Supervisor, pool: Pool) -> Worker:
     """Start the process with nothing but its two descriptors and the pipe for its output."""
     opened: list[int] = []
     try:
@@ -174,9 +182,8 @@ def _start(source: Source, settings: ProcessSettings, supervisor: Supervisor) ->
     for fd in (control, lifeline, output):
         os.close(fd)
     os.set_blocking(our_output, False)
-    worker = Worker(
-        process, socket.socket(fileno=our_control), our_lifeline, Output(our_output, source.host)
-    )
+    ours = socket.socket(fileno=our_control)
+    worker = Worker(process, ours, our_lifeline, Output(our_output, source.host), pool)
     supervisor.adopt(worker)
     return worker
 
@@ -242,21 +249,21 @@ def _await_bytes(control: socket.socket, size: int, deadline: float) -> bytes:
 
 def _refusal(source: Source, payload: bytes) -> LoadError:
     """The error for a reason that a worker gave, which is believed no further than its types."""
-    where = f"{source.module_name} of {source.host} in {source.directory}"
     try:
         reason = json.loads(payload)
         message, details = str(reason["message"]), str(reason["details"])
         files = tuple(str(file) for file in reason["files"])
         kind = reason["kind"]
     except (ValueError, TypeError, KeyError, RecursionError):
-        return WorkerFailed(f"{where} was not loaded and its worker gave garbage as the reason")
+        return WorkerFailed(f"{source.host}: nothing was loaded and the reason given is garbage")
     if kind == "object":
-        return BadObject(f"{where}: {message}")
-    return ImportFailed(f"{where} cannot be imported: {message}", details=details, files=files)
+        return BadObject(f"{source.host}: {message}", files=files)
+    what = f"import of {source.module_name!r} from {source.directory} failed"
+    return ImportFailed(f"{source.host}: {what}: {message}", details=details, files=files)
 
 
 def _why_not_started(source: Source, error: Exception) -> str:
-    text = f"the worker of {source.host} cannot be started with {source.python}: {error}"
+    text = f"{source.host}: no worker can be started with {source.python}: {error}"
     if not isinstance(error, OSError):
         return text
     if error.errno in (errno.EMFILE, errno.ENFILE):

@@ -53,7 +53,9 @@ class Supervisor:
 
     def __init__(self, settings: ProcessSettings) -> None:
         self._settings = settings
-        self._lock = threading.Lock()  # guards the thread's start and stop
+        # Guards the thread's start and stop, and the descriptor that wakes it: a write after it
+        # was closed would go to whoever has its number then.
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stopped = False
         self._begin()
@@ -140,23 +142,28 @@ class Supervisor:
         self._begin()
 
     def _post(self, command: Callable[[], None]) -> None:
-        self._commands.append(command)
-        try:
-            os.eventfd_write(self._wake, 1)
-        except OSError:
-            pass  # stopped: all workers are gone, there is nothing left to command
+        with self._lock:
+            self._commands.append(command)
+            if self._wake >= 0:  # else all workers are gone, there is nothing left to command
+                os.eventfd_write(self._wake, 1)
 
     # What runs in the thread.
 
     def _run(self) -> None:
-        while not (self._stopped and not self._workers and not self._commands):
+        while not self._is_over():
             try:
                 self._turn()
             except Exception:
                 log.exception("VAN039: an error in the supervisor of the worker processes")
         for connection in self._abandoned:
             connection.socket.close()
-        self._close_own()
+
+    def _is_over(self) -> bool:
+        with self._lock:
+            over = self._stopped and not self._workers and not self._commands
+            if over:
+                self._close_own()
+            return over
 
     def _turn(self) -> None:
         assert self._epoll is not None
@@ -177,8 +184,7 @@ class Supervisor:
         for connection, (worker, deadline) in list(self._abandoned.items()):
             if deadline <= now:
                 self._abandoned[connection] = (worker, float("inf"))
-                if worker.pool:
-                    worker.pool.late(worker)
+                worker.pool.late(worker)
         for pool in list(self._pools):
             pool.give_back_idle(now)
 
@@ -221,8 +227,7 @@ class Supervisor:
     def _hung_up(self, worker: Worker) -> None:
         self._forget(worker.control.fileno())
         if worker not in self._endings:
-            if worker.pool:
-                worker.pool.lost(worker)
+            worker.pool.lost(worker)
             self._end(worker)
         ending = self._endings[worker]
         ending.drain = False
@@ -277,10 +282,7 @@ class Supervisor:
         del self._endings[worker]
         self._workers.discard(worker)
         worker.gone.set()
-        if worker.pool:
-            worker.pool.gone(worker, expected=self._stopped)
-        else:
-            worker.close()
+        worker.pool.gone(worker, expected=self._stopped)
 
     def _abandon(self, worker: Worker, connection: Connection) -> None:
         limit = self._settings.request_timeout
@@ -292,8 +294,7 @@ class Supervisor:
         self._forget(connection.socket.fileno())
         self._abandoned.pop(connection, None)
         connection.socket.close()
-        if worker.pool:
-            worker.pool.give_back(worker)
+        worker.pool.give_back(worker)
 
     def _close_own(self) -> None:
         if self._epoll is not None:

@@ -5,17 +5,16 @@ nothing of mod_wsgi_van. It listens nowhere. All it has are two descriptors from
 *control* socket, over which it is told what to load and receives one socket for each concurrent
 request, and the *lifeline*, a pipe on which nothing is ever written.
 
-On every socket travel frames: one byte of kind, four of length, the payload.
+On every socket travel frames: one byte of kind, four of length, the payload. To the worker:
 
-    router -> worker                        worker -> router
-    L  what to load (JSON), on control      +  loaded, on control
-    Q  a request: its environ (JSON)        !  not loaded: why (JSON), on control
-    B  body: inline, or answer to a pull    H  status and headers (JSON), with the first data
-    A  the body cannot be read, why         D  data of the response
-    S  send the descriptor                  P  pull: asks for at most so many bytes of the body
-    Z  no more requests here                F  the rest of the response is a file; S comes back
-                                            E  end of the response
-                                            X  the application raised: traceback (text)
+    L  what to load (JSON)  Q  a request: its environ (JSON)  B  body: inline, or what was pulled
+    A  the body cannot be read, why  S  send the descriptor  Z  nobody wants the rest
+
+and back, the first two on control:
+
+    +  loaded  !  not loaded: why (JSON)  H  status and headers (JSON), with the first data
+    D  data of the response  F  its rest is a file: S is to come  P  pull: so many bytes of the body
+    E  end of the response  X  the application raised: traceback (text)
 
 One thread serves one socket, one request after the other. There are no locks: a socket belongs to
 its thread, and the main thread does nothing but wait on control.
@@ -27,6 +26,7 @@ import _thread
 import array
 import fcntl
 import functools
+import importlib.machinery
 import io
 import json
 import os
@@ -38,13 +38,16 @@ import socket
 import stat
 import struct
 import sys
+import time
 import traceback
+import wsgiref.util
 from collections.abc import Callable
 from typing import Any
 
 HEADER = struct.Struct("!cI")
 PULL_BYTES = 256 * 1024
-TEXT_BYTES = 64 * 1024  # of a traceback; the router takes no longer one
+YOUNG = 2.0  # seconds: whole seconds of mtime, and file systems that keep even ones only (FAT)
+TEXT_SIZE = 64 * 1024  # characters of a traceback; the router takes no longer one
 STATUS = re.compile(r"[1-9][0-9][0-9] [\t\x20-\x7e\x80-\xff]*\Z")
 NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 VALUE = re.compile(r"[^\x00\r\n\u0100-\U0010ffff]*\Z")
@@ -60,7 +63,7 @@ class RouterGone(OSError):
 
 
 class BadObject(Exception):
-    """The module has no such object, or it cannot be called."""
+    """The module has no such object, or it cannot be called: why, and the module's file."""
 
 
 class Connection:
@@ -69,59 +72,31 @@ class Connection:
     def __init__(self, fd: int) -> None:
         os.set_inheritable(fd, False)
         self.socket = Socket(fileno=fd)
-        self._received = b""
+        self._reader = io.BufferedReader(io.FileIO(fd, "rb", closefd=False), 65536)
 
     def receive(self) -> tuple[bytes, bytes]:
         """The kind and the payload of the next frame; raises RouterGone at the end."""
-        kind, length = HEADER.unpack(self._take(HEADER.size))
-        return kind, self._take(length)
-
-    def _take(self, size: int) -> bytes:
-        if len(self._received) < size:
-            parts, missing = [self._received], size - len(self._received)
-            while missing > 0:
-                part = self._receive_some(max(missing, 65536))
-                parts.append(part)
-                missing -= len(part)
-            self._received = b"".join(parts)
-        taken, self._received = self._received[:size], self._received[size:]
-        return taken
-
-    def _receive_some(self, size: int) -> bytes:
         try:
-            part = self.socket.recv(size)
+            header = self._reader.read(HEADER.size)
+            if len(header) == HEADER.size:
+                kind, length = HEADER.unpack(header)
+                payload = self._reader.read(length) if length else b""
+                if len(payload) == length:
+                    return kind, payload
         except OSError as error:
             raise RouterGone(str(error)) from None
-        if not part:
-            raise RouterGone("the router closed the connection")
-        return part
+        raise RouterGone("the router closed the connection")
 
     def send(self, *frames: tuple[bytes, bytes]) -> None:
         parts: list[bytes] = []
         for kind, payload in frames:
             parts += (HEADER.pack(kind, len(payload)), payload)
+        size = sum(map(len, parts))
         try:
-            if sum(map(len, parts)) <= 32768:
+            if size <= 32768 or len(parts) > 1024:  # as many as sendmsg takes
                 self.socket.sendall(b"".join(parts))
-            else:
-                self._send_parts(parts)
-        except OSError as error:
-            raise RouterGone(str(error)) from None
-
-    def _send_parts(self, parts: list[bytes]) -> None:
-        """Without copying what is large; in groups, for sendmsg takes at most 1,024 parts."""
-        for first in range(0, len(parts), 512):
-            group = parts[first : first + 512]
-            sent = self.socket.sendmsg(group)
-            for part in group:
-                if sent < len(part):
-                    self.socket.sendall(memoryview(part)[sent:])
-                sent = max(0, sent - len(part))
-
-    def send_descriptor(self, fd: int) -> None:
-        rights = array.array("i", [fd])
-        try:
-            self.socket.sendmsg([b"."], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+            elif (sent := self.socket.sendmsg(parts)) < size:
+                self.socket.sendall(b"".join(parts)[sent:])
         except OSError as error:
             raise RouterGone(str(error)) from None
 
@@ -131,18 +106,15 @@ class PulledInput(io.RawIOBase):
 
     def __init__(self, connection: Connection, length: int | None) -> None:
         self._connection = connection
-        self._left = length
-        self.over = False
+        self._left = sys.maxsize if length is None else length
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        size = min(len(buffer), PULL_BYTES if self._left is None else min(PULL_BYTES, self._left))
+        size = min(len(buffer), PULL_BYTES, self._left)
         if size == 0:
             return 0
-        if self.over:
-            raise OSError("wsgi.input was read after the request was over")
         self._connection.send((b"P", struct.pack("!I", size)))
         kind, data = self._connection.receive()
         if kind == b"A":
@@ -150,38 +122,19 @@ class PulledInput(io.RawIOBase):
         if kind != b"B":
             raise RouterGone("the client went away")
         buffer[: len(data)] = data
-        if not data:
-            self._left = 0
-        elif self._left is not None:
-            self._left -= len(data)
+        self._left = self._left - len(data) if data else 0
         return len(data)
 
 
-class FileWrapper:
+class FileWrapper(wsgiref.util.FileWrapper):
     """wsgi.file_wrapper."""
-
-    def __init__(self, filelike: Any, block_size: int = 65536) -> None:
-        self.filelike = filelike
-        self.block_size = block_size
-        if hasattr(filelike, "close"):
-            self.close = filelike.close
-
-    def __iter__(self) -> FileWrapper:
-        return self
-
-    def __next__(self) -> bytes:
-        data: bytes = self.filelike.read(self.block_size)
-        if data:
-            return data
-        raise StopIteration
 
     def descriptor(self) -> int | None:
         """The descriptor whose bytes, from its position on, are those that read() would give."""
         file = self.filelike
-        if type(file) not in (io.BufferedReader, io.BufferedRandom, io.FileIO):
+        plain = type(file) in (io.BufferedReader, io.BufferedRandom, io.FileIO)
+        if not plain or type(getattr(file, "raw", file)) is not io.FileIO:
             return None  # also what has a fileno() of other bytes, as gzip.GzipFile
-        if type(getattr(file, "raw", file)) is not io.FileIO:
-            return None
         fd: int = file.fileno()
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             return None
@@ -200,13 +153,9 @@ class Exchange:
         self._sent = False
 
     def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Callable[..., Any]:
-        if exc_info:
-            try:
-                if self._sent:
-                    raise exc_info[1].with_traceback(exc_info[2])
-            finally:
-                exc_info = None
-        elif self._head is not None:
+        if exc_info and self._sent:
+            raise exc_info[1].with_traceback(exc_info[2])
+        if self._head is not None and not exc_info:
             raise AssertionError("start_response was called twice without exc_info")
         check_head(status, headers)
         self._head = json.dumps([status, headers]).encode()
@@ -214,15 +163,14 @@ class Exchange:
 
     def write(self, data: bytes) -> None:
         """Send one block; the headers go with the first that is not empty."""
-        if not isinstance(data, bytes):
-            raise TypeError(f"the response must be of bytes, not {type(data).__name__}")
-        if data:
+        if require_bytes(data):
             self._connection.send(*self._unsent_head(), (b"D", data))
 
     def respond(self, application: Callable[..., Any], environ: dict[str, Any]) -> None:
         response = application(environ, self.start_response)
         if type(response) in (list, tuple):
-            self._send_blocks(response)
+            blocks = [(b"D", data) for data in response if require_bytes(data)]
+            self._connection.send(*self._unsent_head(), *blocks, (b"E", b""))
             return
         try:
             fd = response.descriptor() if type(response) is FileWrapper else None
@@ -238,19 +186,13 @@ class Exchange:
                 response.close()
         self._connection.send((b"E", b""))
 
-    def _send_blocks(self, blocks: Any) -> None:
-        for data in blocks:
-            if not isinstance(data, bytes):
-                raise TypeError(f"the response must be of bytes, not {type(data).__name__}")
-        frames = [(b"D", data) for data in blocks if data]
-        self._connection.send(*self._unsent_head(), *frames, (b"E", b""))
-
     def _send_file(self, fd: int) -> None:
         self._connection.send(*self._unsent_head(), (b"F", b""))
         kind, _ = self._connection.receive()
         if kind != b"S":
             raise RouterGone("the router does not follow the protocol")
-        self._connection.send_descriptor(fd)
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]
+        self._connection.socket.sendmsg([b"."], rights)
 
     def _unsent_head(self) -> list[tuple[bytes, bytes]]:
         if self._sent:
@@ -261,17 +203,19 @@ class Exchange:
         return [(b"H", self._head)]
 
 
+def require_bytes(data: Any) -> bytes:
+    if isinstance(data, bytes):
+        return data
+    raise TypeError(f"the response must be of bytes, not {type(data).__name__}")
+
+
 def check_head(status: Any, headers: Any) -> None:
     """Tell the application, not the router, about a head that no server could send."""
-    if type(status) is not str or not STATUS.match(status):
+    if not STATUS.match(status):
         raise ValueError(f"not a status line: {status!r}")
-    if type(headers) is not list:
-        raise TypeError("the headers must be a list")
     for name, value in headers:
-        if type(name) is not str or not NAME.match(name):
-            raise ValueError(f"not a header name: {name!r}")
-        if type(value) is not str or not VALUE.match(value):
-            raise ValueError(f"not a value of the header {name}: {value!r}")
+        if not NAME.match(name) or not VALUE.match(value):
+            raise ValueError(f"not a header: {name!r}: {value!r}")
 
 
 class Worker:
@@ -290,6 +234,7 @@ class Worker:
             "wsgi.run_once": False,
             "wsgi.file_wrapper": FileWrapper,
         }
+        self.application: Any = None
         # A child that the application forks must not hold the router's sockets open, or answer.
         os.register_at_fork(after_in_child=self.close)
 
@@ -297,7 +242,7 @@ class Worker:
         for connection in self.connections:
             connection.socket.close()
 
-    def load(self) -> Callable[..., Any]:
+    def load(self) -> None:
         order = self.order
         sys.argv = ["mod_wsgi_van"]
         sys.path.insert(0, order["directory"])
@@ -307,16 +252,16 @@ class Worker:
                 site.addsitedir(path)
         __import__(order["module"])  # unlike import_module it leaves no frames in a traceback
         module = sys.modules[order["module"]]
-        where = f"{order['object']!r} of {getattr(module, '__file__', None) or order['module']}"
+        file = getattr(module, "__file__", None) or order["directory"]
+        where = f"object {order['object']!r} in {file}"
         try:
-            application = functools.reduce(getattr, order["object"].split("."), module)
+            self.application = functools.reduce(getattr, order["object"].split("."), module)
         except AttributeError:
-            raise BadObject(f"there is no {where}") from None
-        if not callable(application):
-            raise BadObject(f"{where} is not callable")
-        return application
+            raise BadObject(f"{where} is missing", file) from None
+        if not callable(self.application):
+            raise BadObject(f"{where} is not callable, but of {type(self.application)}", file)
 
-    def serve(self, application: Callable[..., Any]) -> None:
+    def serve(self) -> None:
         """Take sockets from the router until it says quit; ends the process when it is gone."""
         size = socket.CMSG_SPACE(array.array("i").itemsize)
         while True:
@@ -328,92 +273,109 @@ class Worker:
             for _, _, rights in ancillary:  # none where this process has no descriptors left
                 connection = Connection(array.array("i", rights)[0])
                 try:
-                    start_thread(self._serve_connection, (application, connection))
+                    start_thread(self.serve_connection, (connection,))
                 except RuntimeError:  # no more threads: the router sees it closed and goes on
                     connection.socket.close()
 
-    def _serve_connection(self, application: Callable[..., Any], connection: Connection) -> None:
+    def serve_connection(self, connection: Connection) -> None:
         self.connections.add(connection)
         try:
-            while True:
+            kind, payload = connection.receive()
+            while kind == b"Q":
+                self.serve_request(connection, json.loads(payload))
                 kind, payload = connection.receive()
-                if kind != b"Q":
-                    return
-                self._serve_request(application, connection, json.loads(payload))
         except RouterGone:
             pass
         finally:
             self.connections.discard(connection)
             connection.socket.close()
 
-    def _serve_request(
-        self, application: Callable[..., Any], connection: Connection, request: dict[str, Any]
-    ) -> None:
+    def serve_request(self, connection: Connection, request: dict[str, Any]) -> None:
         environ = request["environ"]
         for key, value in environ.items():
             if type(value) is list:
                 environ[key] = tuple(value)  # JSON has no tuples; a list is never sent
-        environ.update(self.constants)
-        pulled = None
         if request["body"] == "pull":
-            pulled = PulledInput(connection, request["length"])
-            environ["wsgi.input"] = io.BufferedReader(pulled, 65536)
+            body: Any = io.BufferedReader(PulledInput(connection, request["length"]), 65536)
         else:
-            body = connection.receive()[1] if request["body"] == "inline" else b""
-            environ["wsgi.input"] = io.BytesIO(body)
+            body = io.BytesIO(connection.receive()[1] if request["body"] == "inline" else b"")
+        environ.update(self.constants, **{"wsgi.input": body})
         try:
-            Exchange(connection).respond(application, environ)
+            Exchange(connection).respond(self.application, environ)
         except RouterGone:
             raise
         except BaseException as error:  # also sys.exit(): it must not end the connection
-            connection.send((b"X", describe(error)[-TEXT_BYTES:].encode("utf-8", "replace")))
+            connection.send((b"X", describe(error)))
         finally:
-            if pulled is not None:
-                pulled.over = True
+            body.close()  # whoever kept it would read what belongs to the next request
 
 
-def describe(error: BaseException) -> str:
-    """The traceback as text, without the frames of this file at its beginning."""
+def describe(error: BaseException) -> bytes:
+    """The traceback, without the frames of this file at its beginning."""
     step = error.__traceback__
     while step is not None and step.tb_frame.f_code.co_filename == __file__:
         step = step.tb_next
-    try:
-        return "".join(traceback.format_exception(type(error), error, step))
-    except Exception:  # an exception whose own methods raise
-        return f"{type(error).__name__}\n"
+    text = "".join(traceback.format_exception(type(error), error, step))
+    return text[-TEXT_SIZE:].encode("utf-8", "replace")
 
 
-def files_of(error: BaseException | None) -> list[str]:
-    """The files that a traceback names, those of the exceptions that led to it too."""
+def files_of(error: BaseException | None, packages: list[str]) -> list[str]:
+    """The files that a traceback names, and where a module that is missing would be installed."""
     files: dict[str, None] = {}
-    seen = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
+    chain: list[BaseException] = []
+    while error is not None and error not in chain:
+        chain.append(error)
         for frame, _ in traceback.walk_tb(error.__traceback__):
             files[frame.f_code.co_filename] = None
         if isinstance(error, SyntaxError) and error.filename:
             files[error.filename] = None
+        if isinstance(error, ModuleNotFoundError):
+            files.update(dict.fromkeys(packages))
         error = error.__cause__ or error.__context__
     return [name for name in files if os.path.isabs(name) and name != __file__]
 
 
-def failure(error: BaseException) -> bytes:
+def refusal(error: BaseException, packages: list[str]) -> bytes:
     """Why nothing was loaded, for the router's log."""
     if isinstance(error, BadObject):
-        reason = {"kind": "object", "message": str(error), "details": "", "files": []}
+        message, file = error.args
+        reason = {"kind": "object", "message": message, "details": "", "files": [file]}
     else:
-        text = traceback.format_exception_only(type(error), error)[-1].strip()
-        details = describe(error)[-TEXT_BYTES:]
-        reason = {"kind": "import", "message": text, "details": details, "files": files_of(error)}
+        message = traceback.format_exception_only(type(error), error)[-1].strip()
+        reason = {"kind": "import", "message": message, "details": describe(error).decode()}
+        reason["files"] = files_of(error, packages)
     return json.dumps(reason).encode()
+
+
+def distrust_young_bytecode() -> None:
+    """Have no .pyc written or read that may be of another edit of the same second and size.
+
+    It knows its source by size and whole seconds of mtime alone.
+    """
+    loader = importlib.machinery.SourceFileLoader
+    path_stats, get_data = loader.path_stats, loader.get_data
+
+    def careful_path_stats(self: Any, path: str) -> Any:
+        if time.time() - os.stat(path).st_mtime < YOUNG:
+            raise OSError(f"{path} has just been written")  # importlib compiles it
+        return path_stats(self, path)
+
+    def careful_get_data(self: Any, path: str) -> bytes:
+        data = get_data(self, path)
+        by_mtime = path.endswith(".pyc") and data[4:8] == bytes(4)  # PEP 552
+        if by_mtime and os.stat(path).st_mtime_ns <= os.stat(self.path).st_mtime_ns:
+            raise OSError(f"{path} is not younger than its source")
+        return data
+
+    loader.path_stats = careful_path_stats  # type: ignore[method-assign]
+    loader.get_data = careful_get_data  # type: ignore[method-assign]
 
 
 def tie_to_router(lifeline: int) -> None:
     """Have the kernel kill this process group when the router is gone, in whatever way.
 
-    The end of the control socket says it too, but only to a main thread that gets to run: not
-    while an extension module holds the GIL. PR_SET_PDEATHSIG would kill when the THREAD ends that
-    started this process.
+    The end of the control socket says it only to a thread that gets to run: not while an extension
+    module holds the GIL. PR_SET_PDEATHSIG kills when the THREAD ends that started this process.
     """
     os.set_inheritable(lifeline, False)
     os.register_at_fork(after_in_child=lambda: os.close(lifeline))
@@ -426,10 +388,11 @@ def prepare(order: dict[str, Any]) -> None:
     # A thread of Apache that starts a process passes its blocked signals on.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+        assert isinstance(stream, io.TextIOWrapper)
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
     if order["memory"]:
         resource.setrlimit(resource.RLIMIT_DATA, (order["memory"], order["memory"]))
+    distrust_young_bytecode()
 
 
 def main() -> None:
@@ -441,12 +404,12 @@ def main() -> None:
     prepare(order)
     worker = Worker(control, order)
     try:
-        application = worker.load()
+        worker.load()
     except BaseException as error:  # SystemExit too; the router says what it means
-        control.send((b"!", failure(error)))
+        control.send((b"!", refusal(error, order["site_packages"])))
         return
     control.send((b"+", b""))
-    worker.serve(application)
+    worker.serve()
 
 
 if __name__ == "__main__":

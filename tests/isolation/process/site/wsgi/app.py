@@ -54,7 +54,7 @@ def about(environ, start_response):
         "path": sys.path,
         "argv": sys.argv,
         "environ": dict(os.environ),
-        "descriptors": {fd: os.readlink("/proc/self/fd/" + fd) for fd in open_descriptors()},
+        "descriptors": open_descriptors(),
         "main": __main__.__file__,
         "blocked": [int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ())],
         "closed": CLOSED,
@@ -65,15 +65,14 @@ def about(environ, start_response):
 
 
 def open_descriptors():
-    listed = os.listdir("/proc/self/fd")
-    return [fd for fd in listed if os.path.exists("/proc/self/fd/" + fd) or is_socket(fd)]
-
-
-def is_socket(fd):
-    try:
-        return os.readlink("/proc/self/fd/" + fd).startswith(("socket:", "pipe:", "anon_inode:"))
-    except OSError:
-        return False
+    """What each descriptor leads to; not the one that reading the directory takes."""
+    found = {}
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            found[fd] = os.readlink("/proc/self/fd/" + fd)
+        except OSError:
+            pass
+    return {fd: target for fd, target in found.items() if not target.startswith("/proc/")}
 
 
 def stream(environ, start_response):
@@ -272,6 +271,12 @@ def hangs(environ, start_response):
     RELEASE.wait()
     start_response("200 OK", PLAIN)
     return [b"released"]
+
+
+def sleeps(environ, start_response):
+    time.sleep(float(environ["QUERY_STRING"]))
+    start_response("200 OK", PLAIN)
+    return [b"%d" % os.getpid()]
 
 
 def hangs_later(environ, start_response):
