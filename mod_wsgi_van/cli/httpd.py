@@ -9,6 +9,7 @@ import collections
 import contextlib
 import importlib.util
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -97,11 +98,13 @@ def _fill(root: Path, settings: Mapping[str, Any]) -> None:
 
 
 def _open_to(user: str, root: Path) -> None:
-    """Let ``user`` read the copy, whatever the umask and the modes of the originals."""
+    """Let ``user`` and nobody else read the copy, whatever the modes of the originals."""
     if not user:
         return
+    group = pwd.getpwnam(user).pw_gid
     for path in (root, *root.rglob("*")):
-        path.chmod(0o755 if path.is_dir() else 0o644)
+        os.chown(path, -1, group)
+        path.chmod(0o750 if path.is_dir() else 0o640)
     apache.check_readable(user, str(root))
 
 
