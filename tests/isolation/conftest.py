@@ -27,7 +27,8 @@ def _make_python(venv: Path) -> str:
         python.parent.mkdir(parents=True, exist_ok=True)
         python.symlink_to(base)
         version = ".".join(map(str, sys.version_info[:3]))
-        (venv / "pyvenv.cfg").write_text(f"home = {base.parent}\nversion = {version}\n")
+        config = f"home = {base.parent}\ninclude-system-site-packages = false\n"
+        (venv / "pyvenv.cfg").write_text(config + f"version = {version}\n")
     return str(python)
 
 
