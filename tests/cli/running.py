@@ -40,9 +40,13 @@ def until(condition: Callable[[], object], what: str) -> None:
 def descendants(pid: int) -> set[int]:
     """The processes below ``pid``, from /proc."""
     found: set[int] = set()
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found |= {int(child), *descendants(int(child))}
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            children = task.read_text().split()
+        except OSError:  # the thread has ended
+            continue
+        for child in map(int, children):
+            found |= {child, *descendants(child)}
     return found
 
 

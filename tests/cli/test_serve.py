@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mod_wsgi_van.cli import embedded, httpd, main, serve
+from mod_wsgi_van.cli import demo, embedded, httpd, main, serve
 from mod_wsgi_van.cli.interruption import Interruption
 from mod_wsgi_van.cli.problem import Problem, Unusable
 
@@ -73,6 +73,21 @@ def test_an_interrupt_while_it_starts_leaves_nothing_behind(
     assert running.end(signal.SIGTERM) == 0, running.text
     assert list(running.temporary.iterdir()) == []
     assert "Traceback" not in running.text
+
+
+def test_worker_processes_end_with_it(server: str, base: Path, command: Start) -> None:
+    venv = base / ".releases/1/.venv"
+    subprocess.run([demo.interpreter(), "-m", "venv", "--without-pip", venv], check=True)
+    running = command(
+        *("serve", str(base), "--port", "0", "--server", server, "--isolation", "process")
+    )
+    port = running.wait_ready()
+    before = descendants(running.process.pid)
+    assert get(port, "a.example") == (200, "release 1")
+    after = descendants(running.process.pid)
+    assert len(after - before) == 1, running.text
+    assert running.end() == 0, running.text
+    until(lambda: not [pid for pid in after if alive(pid)], "the worker has ended")
 
 
 def test_settings_reach_the_router(server: str, base: Path, command: Start) -> None:
