@@ -116,11 +116,13 @@ class Exchange:
         try:
             self._connection.send(request)
             kind, length = self._next_frame()
-            if kind == b"H":
-                return parse_head(self._connection.take(length))
             if kind == b"X":
                 self._end(kind, length)
-            raise Garbage(f"a frame of kind {kind!r} in place of the head")
+            if kind != b"H":
+                raise Garbage(f"a frame of kind {kind!r} in place of the head")
+            head = parse_head(self._connection.take(length))
+            self._take_received()
+            return head
         except BaseException as error:
             self._fail(error)
             raise
@@ -129,10 +131,9 @@ class Exchange:
         """Answer with what has come already when that is all, else with an iterable."""
         try:
             start_response(status, headers)
-            self._take_received()
         except BaseException as error:
             self._fail(error)
-            raise _broken(self._pool.host, error) from error
+            raise
         wrapper = self._environ.get("wsgi.file_wrapper")
         if self._file is not None and wrapper is not None:
             file, self._file = self._file, None
@@ -173,10 +174,8 @@ class Exchange:
         """Take what is here already; waits for nothing but the descriptor of a file."""
         while waiting := self._connection.waiting():
             kind, complete = waiting
-            if kind in (b"X", b"F") and self._blocks:
-                return  # those before it first
-            if kind not in (b"D", b"E", b"X", b"F"):
-                return
+            if kind == b"P" or (kind in (b"X", b"F") and self._blocks):
+                return  # what was answered before it first
             kind, length = self._connection.receive()
             if kind != b"D":
                 self._end(kind, length)
@@ -210,7 +209,6 @@ class Exchange:
     def _end(self, kind: bytes, length: int) -> None:
         """Take a frame that is not data: the response ends with it."""
         if kind == b"F" and self._file is None:
-            self._connection.send(_ASK_FOR_DESCRIPTOR)
             self._file = _receive_file(self._connection)
             self._end(*self._next_frame())
             return
@@ -267,6 +265,7 @@ def _broken(host: str, error: BaseException) -> BaseException:
 def _receive_file(connection: Connection) -> io.FileIO:
     """The file whose descriptor a worker sends; raises Garbage unless it is a regular file."""
     try:
+        connection.send(_ASK_FOR_DESCRIPTOR)
         # Not recv_fds: Python 3.11's forgets the flags, and another vhost's worker that is just
         # being started could inherit the descriptor.
         data, rights, _, _ = connection.socket.recvmsg(
@@ -274,7 +273,7 @@ def _receive_file(connection: Connection) -> io.FileIO:
         )
     except BlockingIOError:
         raise Late from None
-    except OSError:
+    except (Gone, OSError):
         raise Gone(unread=False) from None
     if not data:
         raise Gone(unread=False)

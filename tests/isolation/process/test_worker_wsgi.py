@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
+import resource
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -87,6 +89,46 @@ def test_without_a_length_there_is_no_body(application: Application) -> None:
     environ = make_environ("echo", "POST", CONTENT_LENGTH="-5")
     environ["wsgi.input"] = Terminated(b"of the next request")
     assert Call(application, environ).finish().json["body"] == ""
+
+
+class Zeros(io.RawIOBase):
+    """A long body that is nowhere."""
+
+    def __init__(self, length: int) -> None:
+        self.left = length
+
+    def read(self, size: int = -1) -> bytes:
+        piece = bytes(min(size, self.left))
+        self.left -= len(piece)
+        return piece
+
+
+def test_a_large_upload_in_constant_memory(application: Application) -> None:
+    def peak() -> int:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    size = 1 << 30
+    own = peak()
+    _, before = ask(application, "count", "POST", b"small").json
+    environ = make_environ("count", "POST", CONTENT_LENGTH=str(size))
+    environ["wsgi.input"] = Zeros(size)
+    total, after = Call(application, environ).finish().json
+    assert total == size
+    assert after - before < 10_000 and peak() - own < 10_000  # KB
+
+
+def test_what_cannot_be_sent_is_left_out_and_said_once(
+    application: Application, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    strange = {"a.function": print, "a.nested": (1, object()), "a.kept": "kept"}
+    strange |= {"mod_wsgi_van.release": object()}
+    for _ in range(3):
+        seen = ask(application, "echo", **strange).json["environ"]
+        assert seen["a.kept"] == "'kept'"
+        assert not {"a.function", "a.nested", "mod_wsgi_van.release"} & seen.keys()
+    assert caplog.text.count("VAN035") == 1
+    assert "a.function, a.nested\n" in caplog.text
 
 
 class Untouched(io.RawIOBase):
