@@ -77,6 +77,21 @@ class TestBeyond:
         assert len(result.failures["time_zone"]) == 8 * 2 * 2
 
 
+# Compiled libraries that refuse a sub-interpreter from Python 3.12 or 3.13 on.
+REFUSING = {"numpy_arrays", "cryptography_fernet", "pydantic_models"}
+
+
+@on_every_python
+def test_in_a_sub_interpreter(version: tuple[int, int], tmp_path: Path) -> None:
+    """mod_wsgi's default: no fork there (CPython forbids it), and on 3.13 some refuse to load."""
+    cells = [cell for cell in PASSING if cell != "process_fork"]
+    sources = two_vhosts(tmp_path, version)
+    expected = [answers_alone(source, tuple(cells), 2) for source in sources]
+    result = drive(version, sources, cells=cells, turns=2, expected=expected, subinterpreter=True)
+    refused = REFUSING if version >= (3, 13) else set()
+    assert set(result.failures) == refused, {k: v[0] for k, v in result.failures.items()}
+
+
 @on_every_python
 def test_stress(version: tuple[int, int], tmp_path: Path) -> None:
     """Random cells from eight threads while a third vhost is loaded and retired throughout."""

@@ -33,8 +33,10 @@ def make_import(system: System) -> Import:
         level: int = 0,
     ) -> Any:
         if type(fromlist) is list and not fromlist and globals is locals and not level:
-            bootstrap._gcd_import(name)
+            imported = bootstrap._gcd_import(name)
             module = get(name)
+            if module is None:  # it took itself out of sys.modules
+                return imported
             if real_modules.get(name) is not module:
                 # PyImport_Import() of C code (pickle, numpy): it throws away what is returned here
                 # and reads the real table instead. Show it the right module for that moment: after

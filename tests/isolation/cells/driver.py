@@ -7,6 +7,7 @@ Run by each interpreter, with mod_wsgi_van and watchdog on its path alone; stdin
 from __future__ import annotations
 
 import json
+import os
 import random
 import sys
 import threading
@@ -23,6 +24,8 @@ THREADS = 8
 
 def main() -> None:
     job = json.load(sys.stdin)
+    if job.pop("subinterpreter", False):
+        in_subinterpreter(job)
     isolation = ImportsIsolation()
     sources = [Source(**{**s, "site_packages": tuple(s["site_packages"])}) for s in job["sources"]]
     run = Run(isolation, sources, job)
@@ -31,6 +34,31 @@ def main() -> None:
         loaded.retire()
     isolation.shutdown()
     print("\n" + json.dumps({"failures": failures, "answered": run.answered, "loads": run.loads}))
+
+
+def in_subinterpreter(job: Any) -> None:
+    """Run this script once more in a sub-interpreter as mod_wsgi makes them; does not return."""
+    code = (
+        f"import io, sys\nsys.path[:], sys.argv[:] = {sys.path!r}, ['driver']\n"
+        f"sys.stdin = io.StringIO({json.dumps(job)!r})\n"
+        f"exec(compile(open({__file__!r}).read(), 'driver', 'exec'), {{'__name__': '__main__'}})\n"
+        "sys.stdout.flush()\n"
+    )
+    if sys.version_info >= (3, 13):
+        import _interpreters
+
+        interpreter = _interpreters.create("legacy")  # lives as long as this refers to it
+        failed = _interpreters.run_string(interpreter, code)
+    else:
+        import _xxsubinterpreters
+
+        interpreter = _xxsubinterpreters.create(isolated=False)
+        failed = _xxsubinterpreters.run_string(interpreter, code)
+    if failed:
+        print(failed, file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1 if failed else 0)
 
 
 class Run:

@@ -1,9 +1,5 @@
-import warnings
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    import pkg_resources
-    import setuptools
+import pkg_resources
+import setuptools
 
 
 def run(turn):

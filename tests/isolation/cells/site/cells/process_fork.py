@@ -1,5 +1,4 @@
 import multiprocessing
-import warnings
 
 import me
 from things import Thing
@@ -17,10 +16,8 @@ def work(thing, connection):
 def run(turn):
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = context.Process(target=work, args=(Thing(3), theirs))
-        child.start()
+    child = context.Process(target=work, args=(Thing(3), theirs))
+    child.start()
     theirs.close()
     thing, text = ours.recv()
     ours.close()
