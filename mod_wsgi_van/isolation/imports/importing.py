@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .asking import asking, unasked
-from .internals import real_modules
+from .internals import is_initializing, real_modules
 from .standins import StandIn, table
 
 if TYPE_CHECKING:
@@ -23,7 +23,9 @@ def make_import(system: System) -> Import:
     the release's own importlib.
     """
     get = system.modules.get
-    bootstrap = system.bootstrap
+    import_statement = system.importlib.import_statement
+    import_module = system.importlib.import_module
+    import_items = system.importlib.import_items
 
     def __import__(
         name: str,
@@ -33,7 +35,7 @@ def make_import(system: System) -> Import:
         level: int = 0,
     ) -> Any:
         if type(fromlist) is list and not fromlist and globals is locals and not level:
-            imported = bootstrap._gcd_import(name)
+            imported = import_module(name)
             module = get(name)
             if module is None:  # it took itself out of sys.modules
                 return imported
@@ -49,22 +51,22 @@ def make_import(system: System) -> Import:
         if level:
             package = globals.get("__package__") if globals else None
             if not package or not fromlist:
-                return bootstrap.__import__(name, globals, locals, fromlist, level)
+                return import_statement(name, globals, locals, fromlist, level)
             if level > 1:
                 parts = package.rsplit(".", level - 1)
                 if len(parts) < level:
-                    return bootstrap.__import__(name, globals, locals, fromlist, level)
+                    return import_statement(name, globals, locals, fromlist, level)
                 package = parts[0]
             found = f"{package}.{name}" if name else package
         elif not fromlist and "." in name:
-            return bootstrap.__import__(name, globals, locals, fromlist, level)
+            return import_statement(name, globals, locals, fromlist, level)
         module = get(found)
-        if module is None or getattr(getattr(module, "__spec__", None), "_initializing", False):
-            module = bootstrap.__import__(name, globals, locals, fromlist, level)
+        if module is None or is_initializing(module):
+            module = import_statement(name, globals, locals, fromlist, level)
         if fromlist and hasattr(module, "__path__"):
             for item in fromlist:
                 if item == "*" or not hasattr(module, item):
-                    bootstrap._handle_fromlist(module, fromlist, bootstrap._gcd_import)
+                    import_items(module, fromlist, import_module)
                     return _with_unbound(module, fromlist, get)
         return module
 

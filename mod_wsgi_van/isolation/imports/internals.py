@@ -1,7 +1,8 @@
 """Every private name of CPython that the private import system stands on.
 
 ``check`` runs before the first release is loaded: an interpreter that lacks one of the names is
-refused with the remedy, instead of failing somewhere in the middle of an application.
+refused with the remedy, instead of failing somewhere in the middle of an application. Until then a
+missing name is None here.
 """
 
 from __future__ import annotations
@@ -12,9 +13,14 @@ import _warnings
 import _weakref
 import functools
 import importlib._bootstrap as real_bootstrap
+import os
 import sys
 import threading
 import types
+import typing
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -28,47 +34,121 @@ real_modules: dict[str, Any] = sys.modules
 BOOTSTRAP = "_frozen_importlib"
 EXTERNAL = "_frozen_importlib_external"
 
-# Functions of threading and _thread that start a thread: 3.11 and 3.12 have the first pair.
+# The function of the real importlib that is replaced while releases are loaded.
+REAL_FIND_AND_LOAD = (real_bootstrap, "_find_and_load")
+# Functions of threading and _thread that start a thread; each version has some of them.
 THREAD_STARTERS = (
-    (threading, "_start_new_thread"),
-    (threading, "_start_joinable_thread"),
+    (threading, "_start_new_thread"),  # 3.11, 3.12
+    (threading, "_start_joinable_thread"),  # 3.13
     (_thread, "start_new_thread"),
     (_thread, "start_new"),
     (_thread, "start_joinable_thread"),
 )
 
-_NEEDED = (
-    (_imp, ("get_frozen_object", "create_dynamic", "acquire_lock", "release_lock", "lock_held")),
-    (sys, ("_getframe", "_stdlib_dir", "stdlib_module_names", "builtin_module_names")),
-    (real_bootstrap, ("_find_and_load", "_gcd_import", "ModuleSpec")),
-    (threading, ("_limbo", "Thread")),
+_NEEDED: tuple[tuple[Any, str], ...] = (
+    (_imp, "get_frozen_object create_dynamic acquire_lock release_lock"),
+    (sys, "_getframe _stdlib_dir stdlib_module_names builtin_module_names"),
+    (real_bootstrap, "_find_and_load _gcd_import"),
+    (weakref.finalize, "_registry"),
+    (typing, "_overload_registry _cleanups"),
+    (os.environ, "_data"),
 )
-_NEEDED_BOOTSTRAP = (
-    "__import__",
-    "_gcd_import",
-    "_find_and_load",
-    "_find_and_load_unlocked",
-    "_find_spec",
-    "_install",
-    "_handle_fromlist",
-    "BuiltinImporter",
-    "FrozenImporter",
+_NEEDED_TWICE: tuple[tuple[str, str], ...] = (
+    (
+        BOOTSTRAP,
+        "__import__ _gcd_import _find_and_load_unlocked _handle_fromlist _install",
+    ),
+    (EXTERNAL, "_install PathFinder SourceFileLoader"),
 )
-_NEEDED_EXTERNAL = (
-    "_install",
-    "_path_stat",
-    "cache_from_source",
-    "PathFinder",
-    "FileFinder",
-    "SourceFileLoader",
-    "ExtensionFileLoader",
-)
+
+
+@functools.cache
+def check() -> None:
+    """Raise errors.UnsupportedPython when this interpreter is not one that we can work on."""
+    missing = []
+    for owner, names in (*_NEEDED, *((sys.modules.get(n), names) for n, names in _NEEDED_TWICE)):
+        label = getattr(owner, "__name__", type(owner).__name__)
+        missing += [f"{label}.{name}" for name in names.split() if not hasattr(owner, name)]
+    if not any(hasattr(owner, name) for owner, name in THREAD_STARTERS[:2]):
+        missing.append("threading._start_new_thread")
+    if sys.implementation.name != "cpython":
+        missing.append("CPython")
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+        missing.append("the global interpreter lock")
+    if missing:
+        raise UnsupportedPython(
+            f"private imports need {', '.join(missing)}, which Python "
+            f"{sys.version.split()[0]} ({sys.implementation.name}) does not have: use "
+            'isolation="process"'
+        )
+
+
+# Where the standard library is.
+stdlib_dir: str = getattr(sys, "_stdlib_dir", None) or os.path.dirname(os.__file__)
+# All weakref.finalize objects that are alive, with their functions.
+finalizers: dict[Any, Any] = getattr(weakref.finalize, "_registry", {})
+# What typing.overload remembers: module name, qualified name, line number, function.
+overloads: dict[str, dict[str, dict[int, Any]]] = getattr(typing, "_overload_registry", {})
+# Functions that clear typing's caches.
+typing_caches: list[Callable[[], None]] = getattr(typing, "_cleanups", [])
+
+
+def load_real(name: str) -> Any:
+    """Import with the real importlib, on behalf of whoever is asking."""
+    return real_bootstrap._gcd_import(name)  # type: ignore[attr-defined]
+
+
+def is_initializing(module: Any) -> bool:
+    """Whether a thread is executing the module just now."""
+    return getattr(getattr(module, "__spec__", None), "_initializing", False)
+
+
+def environ_data(environ: Any) -> dict[Any, Any]:
+    """The dictionary of encoded names and values behind an ``os.environ``."""
+    data: dict[Any, Any] = environ._data
+    return data
+
+
+def set_environ_data(module: Any, data: dict[Any, Any]) -> None:
+    """Put ``data`` behind ``environ`` and ``environb`` of a copy of the module ``os``."""
+    module.environ._data = data
+    module.environb._data = data
+
+
+@dataclass(frozen=True)
+class Importlib:
+    """One more instance of importlib: the functions of it that we call."""
+
+    bootstrap: Any
+    external: Any
+
+    @property
+    def import_statement(self) -> Callable[..., Any]:
+        """``__import__`` in Python."""
+        function: Callable[..., Any] = self.bootstrap.__import__
+        return function
+
+    @property
+    def import_module(self) -> Callable[[str], Any]:
+        """Import by absolute name and return the module itself."""
+        function: Callable[[str], Any] = self.bootstrap._gcd_import
+        return function
+
+    @property
+    def import_items(self) -> Callable[..., Any]:
+        """Import those of a ``from`` list that are submodules."""
+        function: Callable[..., Any] = self.bootstrap._handle_fromlist
+        return function
+
+    def wrap_load(self, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        """Replace what imports a module that the table lacks, with its lock held."""
+        self.bootstrap._find_and_load_unlocked = make(self.bootstrap._find_and_load_unlocked)
 
 
 def second_importlib(
     private_sys: ModuleType, private_imp: ModuleType, names: dict[str, Any]
-) -> tuple[Any, Any]:
-    """Another instance of the two modules that are importlib, working on ``private_sys``.
+) -> Importlib:
+    """Execute the two modules that are importlib once more, to work on ``private_sys``.
 
     Their code runs with the builtins ``names``, and so does all that they execute: ``exec`` gives
     a namespace the builtins of the frame that calls it.
@@ -85,7 +165,7 @@ def second_importlib(
     dict.__setitem__(modules, EXTERNAL, external)
     bootstrap._bootstrap_external = external
     external._install(bootstrap)
-    return bootstrap, external
+    return Importlib(bootstrap, external)
 
 
 def _execute(name: str, names: dict[str, Any]) -> ModuleType:
@@ -97,43 +177,3 @@ def _execute(name: str, names: dict[str, Any]) -> ModuleType:
     vars(module)["__builtins__"] = names
     exec(_imp.get_frozen_object(name), vars(module))
     return module
-
-
-@functools.cache
-def check() -> None:
-    """Raise errors.UnsupportedPython when this interpreter is not one that we can work on."""
-    missing = [
-        f"{owner.__name__}.{name}"
-        for owner, names in _NEEDED
-        for name in names
-        if not hasattr(owner, name)
-    ]
-    if sys.implementation.name != "cpython":
-        missing.append("CPython")
-    if not getattr(sys, "_is_gil_enabled", lambda: True)():
-        missing.append("the global interpreter lock")
-    if not missing:
-        missing = _missing_in_importlib()
-    if missing:
-        raise UnsupportedPython(
-            f"private imports need {', '.join(missing)}, which Python "
-            f"{sys.version.split()[0]} ({sys.implementation.name}) does not have: use "
-            'isolation="process"'
-        )
-
-
-def _missing_in_importlib() -> list[str]:
-    external = sys.modules[EXTERNAL]
-    wanted = ((real_bootstrap, _NEEDED_BOOTSTRAP), (external, _NEEDED_EXTERNAL))
-    missing = [
-        f"{owner.__name__}.{name}"
-        for owner, names in wanted
-        for name in names
-        if not hasattr(owner, name)
-    ]
-    for name in (BOOTSTRAP, EXTERNAL):
-        try:
-            _imp.get_frozen_object(name)
-        except ImportError:
-            missing.append(f"frozen {name}")
-    return missing

@@ -13,6 +13,7 @@ from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from .contexts import private_contextvars
+from .internals import environ_data, set_environ_data
 
 if TYPE_CHECKING:
     from .system import System
@@ -71,10 +72,7 @@ def load_early(system: System) -> None:
 
 def _make_os_private(system: System, private: Any) -> None:
     # os.py takes the dictionary that posix made when the interpreter started for its own.
-    data = dict(os.environ._data)  # type: ignore[attr-defined]
-    private.environ._data = data
-    if hasattr(private, "environb"):
-        private.environb._data = data
+    set_environ_data(private, dict(environ_data(os.environ)))
 
     def putenv(name: Any, value: Any) -> None:
         """The C environment belongs to the process: other sites' C code reads it too."""

@@ -7,11 +7,11 @@ import functools
 import linecache
 import re
 import sys
-import typing
 import urllib.parse
-import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from . import internals
 
 if TYPE_CHECKING:
     from .system import System
@@ -52,15 +52,13 @@ def owned(system: System, thing: Any) -> bool:
 
 def _finalizers(system: System) -> None:
     """``weakref.finalize``: run those of the release, as the end of a process would."""
-    registry = weakref.finalize._registry  # type: ignore[attr-defined]
-    for finalizer, info in list(registry.items()):
+    for finalizer, info in list(internals.finalizers.items()):
         if owned(system, info.func):
             finalizer() if info.atexit else finalizer.detach()
 
 
 def _overloads(system: System) -> None:
-    registry = typing._overload_registry  # type: ignore[attr-defined]
-    for by_name in list(registry.values()):
+    for by_name in list(internals.overloads.values()):
         for name, by_line in list(by_name.items()):
             for line, function in list(by_line.items()):
                 if owned(system, function):
@@ -98,5 +96,5 @@ def _caches(system: System) -> None:
     """Bounded caches that may hold a class of the release; they fill again by themselves."""
     re.purge()
     urllib.parse.clear_cache()  # type: ignore[attr-defined]
-    for clear in typing._cleanups:  # type: ignore[attr-defined]
+    for clear in internals.typing_caches:
         clear()

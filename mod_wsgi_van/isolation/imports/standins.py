@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import copy
 import functools
-import importlib._bootstrap as real_bootstrap
 import threading
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from typing import TYPE_CHECKING, Any
 
 from .asking import asking
-from .internals import real_modules
+from .internals import is_initializing, load_real, real_modules
 
 if TYPE_CHECKING:
     from .system import System
@@ -88,11 +87,11 @@ def _spec(stand_in: StandIn, name: str, system: System | None) -> Any:
     else:
         module = object.__getattribute__(stand_in, "genuine")
         if module is None:
-            module = table.load_genuine(name, real_bootstrap._gcd_import)  # type: ignore[attr-defined]
+            module = table.load_genuine(name, load_real)
     spec = getattr(module, "__spec__", None)
     if spec is None:
         return ModuleSpec(name, None)
-    if getattr(spec, "_initializing", False):
+    if is_initializing(module):
         spec = copy.copy(spec)
         spec._initializing = False
     return spec

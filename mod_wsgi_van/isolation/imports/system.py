@@ -93,7 +93,7 @@ class System:
 
     def import_module(self, name: str) -> Any:
         """Import ``name`` as code of the release would, and return that very module."""
-        return self.call(self.bootstrap._gcd_import, name)
+        return self.call(self.importlib.import_module, name)
 
     def provides(self, name: str) -> bool:
         """Whether the release has modules of its own under this name, rather than shared ones.
@@ -133,11 +133,10 @@ class System:
         for name in ("_thread", "_weakref", "_warnings", "_io", "marshal", "posix", "time"):
             self._share(name, sys.modules[name])
         self.builtins["__import__"] = self._first_import
-        self.bootstrap, external = internals.second_importlib(self.sys, private, self.builtins)
-        self._load_unlocked = self.bootstrap._find_and_load_unlocked
-        self.bootstrap._find_and_load_unlocked = self._find_and_load_unlocked
-        self._path_finder = external.PathFinder
-        distrust_young_bytecode(external)
+        self.importlib = internals.second_importlib(self.sys, private, self.builtins)
+        self.importlib.wrap_load(self._make_load)
+        self._path_finder = self.importlib.external.PathFinder
+        distrust_young_bytecode(self.importlib.external)
         self.builtins["__import__"] = make_import(self)
         prepare(self)
         self.sys.path_hooks.insert(0, self.import_module("zipimport").zipimporter)
@@ -146,18 +145,21 @@ class System:
         """``__import__`` while importlib itself is being made: it imports built-in modules only."""
         return self.modules[name]
 
-    def _find_and_load_unlocked(self, name: str, import_: Any) -> Any:
-        """In the place of importlib's function; called with the release's lock for ``name``."""
-        parent, _, _ = name.rpartition(".")
-        if parent and parent not in self.modules:
-            import_(parent)
-        if not self._shares(name):
-            return self._load_unlocked(name, import_)
-        module = self.modules.get(name)
-        if module is None:
-            module = unasked(importlib.import_module, name)
-            self._share(name, module)
-        return module
+    def _make_load(self, original: Any) -> Any:
+        def load(name: str, import_: Any) -> Any:
+            """Called with the release's lock for ``name``, which is not in its table."""
+            parent, _, _ = name.rpartition(".")
+            if parent and parent not in self.modules:
+                import_(parent)
+            if not self._shares(name):
+                return original(name, import_)
+            module = self.modules.get(name)
+            if module is None:
+                module = unasked(importlib.import_module, name)
+                self._share(name, module)
+            return module
+
+        return load
 
     def _share(self, name: str, module: Any) -> None:
         dict.__setitem__(self.modules, name, module)
@@ -183,7 +185,7 @@ class System:
 
     def _paths_before_stdlib(self) -> list[str]:
         path = self.sys.path
-        standard = sys._stdlib_dir  # type: ignore[attr-defined]
+        standard = internals.stdlib_dir
         return path[: path.index(standard)] if standard in path else self._before
 
     def _add_site_packages(self, directories: Iterable[str]) -> None:
@@ -220,7 +222,7 @@ def _real_attribute(name: str) -> Any:
 
 def _standard_paths() -> list[str]:
     """The entries of the interpreter's first sys.path that hold the standard library."""
-    standard = sys._stdlib_dir  # type: ignore[attr-defined]
+    standard = internals.stdlib_dir
     return [
         os.path.join(os.path.dirname(standard), "python{}{}.zip".format(*sys.version_info[:2])),
         standard,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib._bootstrap as real_bootstrap
 import os
 import threading
 from collections.abc import Callable
@@ -44,7 +43,7 @@ class Hooks:
             self._users += 1
             if self._users > 1:
                 return
-            self._replace(real_bootstrap, "_find_and_load", make_real_find_and_load)
+            self._replace(*internals.REAL_FIND_AND_LOAD, make_real_find_and_load)
             for owner, name in internals.THREAD_STARTERS:
                 if hasattr(owner, name):
                     self._replace(owner, name, _make_starter)
