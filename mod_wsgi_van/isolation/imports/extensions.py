@@ -2,6 +2,10 @@
 
 A module with single-phase initialisation (PEP 489) stores itself in the real ``sys.modules``, and
 a stand-in for its name belongs there.
+
+An initialisation that hangs holds up its own release, and for a while another one that loads the
+same file. What we cannot prevent: one that keeps the GIL stops the process, and one that hangs in a
+constructor of the library holds the lock of ``dlopen``, and with it all who load any library.
 """
 
 from __future__ import annotations
@@ -47,20 +51,21 @@ def create_dynamic(system: System, spec: Any, file: Any = None) -> Any:
         lock = _files.setdefault(spec.origin, threading.RLock())
     mine = lock.acquire(timeout=_PATIENCE)
     try:
-        return _create(spec)
+        return _create(system, spec)
     finally:
         if mine:
             lock.release()
 
 
-def _create(spec: Any) -> Any:
+def _create(system: System, spec: Any) -> Any:
     shown = real_modules.get(spec.name, _MISSING)
     put_back = (
         functools.partial(real_modules.pop, spec.name, None)
         if shown is _MISSING
         else functools.partial(real_modules.__setitem__, spec.name, shown)
     )
-    # Both calls are made from C: no bytecode in between lets another thread see the module.
+    # Both calls are made from C: no bytecode in between lets another thread see the module. And
+    # they are made from a frame of the release: what the module imports meanwhile asks for it.
     steps = (functools.partial(_imp.create_dynamic, spec), put_back)
-    module, _ = map(operator.call, steps)
+    module, _ = system.call(list, map(operator.call, steps))
     return module
