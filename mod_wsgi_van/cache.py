@@ -25,10 +25,11 @@ _serial = itertools.count(1)
 class Load:
     """One attempt to load a vhost; ``done`` is set when it has ended, either way."""
 
-    __slots__ = ("deadline", "done", "said_late", "slot", "started", "state")
+    __slots__ = ("begun", "deadline", "done", "said_late", "slot", "started", "state")
 
     def __init__(self, slot: Slot, timeout: float) -> None:
         self.slot = slot
+        self.begun = time.time_ns()
         self.started = time.monotonic()
         self.deadline = self.started + timeout
         self.done = threading.Event()
@@ -44,10 +45,21 @@ class Slot:
     """One vhost directory.
 
     ``release`` is None until the first load, an Answer while there is nothing to serve, and else
-    the current release. ``state`` is that of the last attempt, failed ones included.
+    the current release. ``state`` is that of the last attempt, failed ones included, and ``took``
+    when that was: ns since the epoch, from and to.
     """
 
-    __slots__ = ("files", "host", "loading", "path", "release", "state", "unknown", "watch_key")
+    __slots__ = (
+        "files",
+        "host",
+        "loading",
+        "path",
+        "release",
+        "state",
+        "took",
+        "unknown",
+        "watch_key",
+    )
 
     def __init__(self, host: str, path: Path) -> None:
         self.host = host
@@ -55,6 +67,7 @@ class Slot:
         self.release: Release | Answer | None = None
         self.loading: Load | None = None
         self.state: State | None = None
+        self.took = (0, 0)
         self.files: tuple[str, ...] = ()  # what the traceback of a failed attempt named
         self.unknown = False  # counts against UNKNOWN_LIMIT
         # Of its own for every slot, so that forgetting an evicted slot's watch cannot take away
@@ -154,14 +167,14 @@ class AppCache:
 
     def forget(
         self, slot: Slot, answer: Answer, load: Load | None = None
-    ) -> tuple[Release | None, list[Slot]]:
+    ) -> tuple[Release | None, list[Slot]] | None:
         """Remember that there is no such vhost; return the release it had and the slots evicted.
 
-        ``load`` is the attempt that found it missing, if one did.
+        ``load`` is the attempt that found it missing, if one did; None when that was superseded.
         """
         with self.lock:
             if load is not None and slot.loading is not load:
-                return None, []
+                return None
             old, slot.release = slot.release, answer
             slot.state, slot.files = None, ()
             if slot.loading is not None:
@@ -184,6 +197,7 @@ class AppCache:
 
     def _end(self, load: Load) -> None:
         load.slot.loading = None
+        load.slot.took = (load.begun, time.time_ns())
         load.done.set()
 
     def rebase(self, slot: Slot, compared: State, state: State) -> None:

@@ -104,7 +104,7 @@ class Loader:
                     raise Missing(path)
         except Missing:
             raise
-        except Exception as error:
+        except BaseException as error:  # a hook may call sys.exit(): that must not end our thread
             if isinstance(error, OSError) and error.errno in _MISSING and not self.exists(path):
                 raise Missing(path) from error
             raise HookFailed(f"get_version({str(path)!r}) raised {error!r}") from error
@@ -140,8 +140,12 @@ class Loader:
                 self._isolations[name] = self._makers[name]()
             return self._isolations[name]
 
+    def closing(self) -> None:
+        for isolation in list(self._isolations.values()):
+            isolation.closing()
+
     def shutdown(self) -> None:
-        for isolation in self._isolations.values():
+        for isolation in list(self._isolations.values()):
             isolation.shutdown()
 
     def after_fork(self) -> None:
@@ -153,5 +157,5 @@ class Loader:
 def _ask(name: str, hook: Callable[[Path], T], path: Path) -> T:
     try:
         return hook(path)
-    except Exception as error:
+    except BaseException as error:
         raise HookFailed(f"{name}({str(path)!r}) raised {error!r}") from error

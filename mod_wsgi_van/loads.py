@@ -57,11 +57,10 @@ class Loads:
         None: look at the slot again, and where it was evicted at its successor.
         """
         load, mine = self._cache.begin(slot, self._timeout)
-        if load is not None and mine:
-            if self._loader.exists(slot.path):
-                self._start(load)
-            else:
-                self.unknown(slot, load)
+        if load is None or not mine:
+            return load
+        if self._loader.exists(slot.path) or not self.forget(slot, load)[0]:
+            self._start(load)
         return load
 
     def again(self, slot: Slot) -> None:
@@ -70,18 +69,30 @@ class Loads:
         if load is not None and mine:
             self._start(load)
 
-    def unknown(self, slot: Slot, load: Load | None = None) -> None:
-        """Remember that there is no such vhost, and watch for the day there is."""
+    def forget(self, slot: Slot, load: Load | None = None) -> tuple[bool, Release | None]:
+        """Remember that there is no such vhost, and watch for the day there is.
+
+        ``load`` is the attempt that found it missing. Returns whether it is missing still, and the
+        release that it had.
+        """
         target = Target(self._loader.wsgi_path(slot.path), tree=False)
         self._watcher.add(slot.watch_key, target)
         if load is not None and self._loader.exists(slot.path):
-            self._start(load)  # it appeared before it was watched
-            return
-        old, evicted = self._cache.forget(slot, self._answers.not_found, load)
+            return False, None  # it appeared before it was watched
+        forgotten = self._cache.forget(slot, self._answers.not_found, load)
+        if forgotten is None:
+            self._watch_again(slot)
+            return True, None
+        old, evicted = forgotten
         for other in evicted:
             self._watcher.remove(other.watch_key)
-        if load is None:  # else it was looked at again above, after the watch was armed
-            self.ended(slot, old)
+        if self._loader.exists(slot.path):  # since it was watched, while a load counted as running
+            self.ended(slot, None)
+        return True, old
+
+    def _watch_again(self, slot: Slot) -> None:
+        """Undo what a superseded load has told the watcher."""
+        self._watcher.add(slot.watch_key, self._loader.target(slot.path, slot.files))
 
     def after_fork(self) -> None:
         self.running = set()
@@ -111,17 +122,20 @@ class Loads:
     def _attempt(self, load: Load) -> Release | None:
         """Load and install; return the release that was replaced."""
         slot = load.slot
-        self._watcher.add(slot.watch_key, self._loader.target(slot.path, slot.files))
-        try:
-            load.state = self._loader.state(slot.path)
-            loading = self._loader.load(slot.host, slot.path, load.state)
-        except Missing:
-            self.unknown(slot, load)
-            return None
-        except LoadError as error:
-            self._failed(load, error)
-            return None
-        return self._loaded(load, loading)
+        while True:
+            self._watcher.add(slot.watch_key, self._loader.target(slot.path, slot.files))
+            try:
+                load.state = self._loader.state(slot.path)
+                loading = self._loader.load(slot.host, slot.path, load.state)
+            except Missing:
+                missing, old = self.forget(slot, load)
+                if missing:
+                    return old
+            except LoadError as error:
+                self._failed(load, error)
+                return None
+            else:
+                return self._loaded(load, loading)
 
     def _loaded(self, load: Load, loading: Loading) -> Release | None:
         slot, host = load.slot, load.slot.host
@@ -146,6 +160,8 @@ class Loads:
                 state = State(state.version, state.directory, points(error.files))
         if self._cache.fail(load, self._answers.failed, error.files, state):
             say_failed(slot, error, self._loader.wsgi_path(slot.path))
+        elif error.files:
+            self._watch_again(slot)
 
 
 def say_loaded(host: str, loading: Loading, before: State | None, took: float) -> None:
@@ -192,7 +208,7 @@ def say_late(load: Load, wsgi_path: str) -> None:
     else:
         outcome = "requests get 503"
     log.error(
-        "%s: VAN004: loading %s has not ended within load_timeout (%.0f s); %s meanwhile;"
+        "%s: VAN004: loading %s has not ended within load_timeout (%g s); %s meanwhile;"
         " look for what its import waits for",
         load.slot.host,
         wsgi_path,

@@ -107,12 +107,15 @@ def retire_all(releases: list[tuple[str, Loaded]], timeout: float) -> None:
             while True:
                 _retire(*releases.pop())
 
-    threads = [
-        threading.Thread(target=work, name="van-retire", daemon=True)
-        for _ in range(min(len(releases), _AT_ONCE))
-    ]
-    for thread in threads:
-        thread.start()
+    threads = []
+    try:
+        for _ in range(min(len(releases), _AT_ONCE)):
+            thread = threading.Thread(target=work, name="van-retire", daemon=True)
+            thread.start()
+            threads.append(thread)
+    except RuntimeError:  # no thread to be had, or the interpreter is ending
+        if not threads:
+            work()
     deadline = time.monotonic() + timeout
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))

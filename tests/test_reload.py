@@ -20,6 +20,13 @@ from mod_wsgi_van import Router
 PAST = 1_600_000_000
 
 
+@pytest.fixture(params=["auto", "polling"], autouse=True)
+def watch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run every test here with events and without."""
+    monkeypatch.setenv("MOD_WSGI_VAN_WATCH", request.param)
+    return str(request.param)
+
+
 def age(directory: Path) -> None:
     for path in (*directory.rglob("*"), directory):
         os.utime(path, (PAST, PAST), follow_symlinks=False)

@@ -49,6 +49,9 @@ class Isolation(Protocol):
         Raises errors.LoadError and nothing else, whatever the application's code does.
         """
 
+    def closing(self) -> None:
+        """The process is about to end: what is retired from now on need not be freed."""
+
     def shutdown(self) -> None:
         """Give back what is shared by all releases; each of them has been retired before."""
 

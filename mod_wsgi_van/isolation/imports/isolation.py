@@ -28,6 +28,7 @@ class ImportsIsolation:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._hooked = False
+        self._closing = False
         self._living = 0
         self._retired = 0
         self._variables: Made = []
@@ -50,6 +51,11 @@ class ImportsIsolation:
             del system
             self.collect(variables)
         raise error
+
+    def closing(self) -> None:
+        """Collect nothing any more: a collection per release is what would take long."""
+        with self._lock:
+            self._closing = True
 
     def shutdown(self) -> None:
         """Give the interpreter back the functions that were replaced at the first load."""
@@ -74,7 +80,7 @@ class ImportsIsolation:
             self._living += living
             self._retired += 1
             self._variables += variables
-            due = self._retired * 8 > self._living
+            due = self._retired * 8 > self._living and not self._closing
             if due:
                 self._retired = 0
                 variables, self._variables = self._variables, []

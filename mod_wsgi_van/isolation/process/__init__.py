@@ -52,6 +52,9 @@ class ProcessIsolation:
         pool.open()
         return ProcessLoaded(pool)
 
+    def closing(self) -> None:
+        """Nothing to spare: retiring a release only tells its workers."""
+
     def shutdown(self) -> None:
         """End all workers; returns when they are gone, ``shutdown_timeout`` at most."""
         for pool in list(self._pools):
