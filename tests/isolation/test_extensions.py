@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mod_wsgi_van.isolation.contract import Source
-from mod_wsgi_van.isolation.imports import ImportsIsolation
+from mod_wsgi_van.isolation.imports import ImportsIsolation, extensions
 from mod_wsgi_van.isolation.imports.standins import StandIn
 
 from .test_contract import get, wait_for
@@ -110,14 +110,18 @@ def test_second_load_of_the_same_file(
 
 
 def test_one_that_hangs_holds_up_no_other_vhost(
-    isolation: ImportsIsolation, make_native: Callable[..., Source], tmp_path: Path
+    isolation: ImportsIsolation,
+    make_native: Callable[..., Source],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(extensions, "_PATIENCE", 3600.0)
     slow, quick = make_native("slow", True), make_native("quick")
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(2) as pool:
         late = pool.submit(isolation.load, slow)
         try:
             wait_for(tmp_path / "slow.begun")
-            vhost = isolation.load(quick)
+            vhost = pool.submit(isolation.load, quick).result(timeout=30)
             assert get(vhost).startswith("quick ")
             assert type(sys.modules["native"]) is StandIn
             assert not late.done()

@@ -12,7 +12,9 @@ import sys
 import threading
 import typing
 import weakref
+import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from mod_wsgi_van.isolation.imports import ImportsIsolation, internals
 from mod_wsgi_van.isolation.imports.isolation import ImportsLoaded
 from mod_wsgi_van.isolation.imports.standins import StandIn
 
-from .test_contract import get
+from .test_contract import get, wait_for
 
 MakeSource = Callable[..., Source]
 Load = Callable[[Source], ImportsLoaded]
@@ -73,6 +75,8 @@ def test_no_function_is_replaced_before_the_first_load_and_after_the_last(
     assert replaceable() == before
 
 
+# K leads to the release: a class without a function of its own would not.
+ANSWER = "def answer(): return 'hello'\nclass K:\n    def method(self): return answer\n"
 # What an application may leave in the shared standard library. Each is a way to stay reachable.
 KEEPING = {
     "nothing": "",
@@ -80,22 +84,22 @@ KEEPING = {
     "weakref.finalize(threading.main_thread(), lambda: None)",
     "typing.overload": "import typing\n@typing.overload\ndef f(x: int) -> int: ...\n"
     "@typing.overload\ndef f(x: str) -> str: ...\ndef f(x): ...",
-    "copyreg": "import copyreg\nclass K: pass\ncopyreg.pickle(K, lambda k: (K, ()))",
-    "typing caches": "import typing\nclass K: pass\ntyping.List[K], typing.Optional[K]",
+    "copyreg": "import copyreg\ncopyreg.pickle(K, lambda k: (K, ()))",
+    "typing caches": "import typing\ntyping.List[K], typing.Optional[K]",
     "fork handlers": "import os\nos.register_at_fork(before=lambda: None)",
     "exit handlers": "import atexit\natexit.register(lambda: None)",
-    "logging": "import logging\nclass H(logging.Handler): pass\nlogging.root.addHandler(H())",
-    "warnings": "import warnings\nclass W(UserWarning): pass\nwarnings.simplefilter('error', W)",
-    "context variable": "import contextvars\nclass K: pass\n"
+    "logging": "import logging\nclass H(K, logging.Handler): pass\nlogging.root.addHandler(H())",
+    "warnings": "import warnings\nclass W(K, UserWarning): pass\nwarnings.simplefilter('error', W)",
+    "context variable": "import contextvars\n"
     "v: contextvars.ContextVar[K] = contextvars.ContextVar('v')\nv.set(K())",
-    "ctypes": "import ctypes\nclass S(ctypes.Structure): pass\nctypes.POINTER(S)",
-    "regular expressions": "import re\nclass S(str): pass\nre.compile(S('a+b'))",
-    "urls": "import urllib.parse\nclass S(str): pass\nurllib.parse.urlsplit(S('http://a/b'))",
-    "pickle": "import pickle\nclass K: pass\npickle.loads(pickle.dumps(K()))",
+    "ctypes": "import ctypes\nclass S(K, ctypes.Structure): pass\nctypes.POINTER(S)",
+    "regular expressions": "import re\nclass S(K, str): pass\nre.compile(S('a+b'))",
+    "urls": "import urllib.parse\nclass S(K, str): pass\nurllib.parse.urlsplit(S('http://a/b'))",
+    "pickle": "import pickle\npickle.loads(pickle.dumps(K()))",
     "executor": "from concurrent.futures import ThreadPoolExecutor\n"
     "with ThreadPoolExecutor(1) as pool: pool.submit(answer).result()",
-    "sqlite3": "import sqlite3\nclass K: pass\nsqlite3.register_adapter(K, str)",
-    "abc": "import collections.abc\nclass K: pass\ncollections.abc.Sized.register(K)",
+    "sqlite3": "import sqlite3\nsqlite3.register_adapter(K, str)",
+    "abc": "import collections.abc\ncollections.abc.Sized.register(K)",
     "json": "import json\nclass E(json.JSONEncoder): pass\njson.dumps({'a': 1}, cls=E)",
     "asyncio": "import asyncio\nasync def f(): return 1\nasyncio.run(f())",
     "subprocess": "import subprocess\nsubprocess.run(['true'])",
@@ -115,7 +119,7 @@ KEEPING = {
 def test_nothing_of_a_retired_release_is_reachable(
     load: Load, make_source: MakeSource, code: str
 ) -> None:
-    source = make_source({"wsgi/app.py": f"def answer(): return 'hello'\n{code}\n"})
+    source = make_source({"wsgi/app.py": f"{ANSWER}{code}\n"})
     loaded = load(source)
     assert get(loaded) == "hello"
     application = weakref.ref(loaded.application)
@@ -296,6 +300,78 @@ def test_module_that_puts_another_object_in_its_place(load: Load, make_source: M
         "class Lazy: NAME = 'lazy'; Thing = Thing\nsys.modules[__name__] = Lazy()",
     }
     assert get(load(make_source(files))) == "lazything"
+
+
+def test_thread_that_runs_shared_code_alone(load: Load, make_source: MakeSource) -> None:
+    app = (
+        "import pickle, threading, helper\n"
+        "def answer():\n"
+        "    found = []\n"
+        "    data = pickle.dumps(helper.Thing())\n"
+        "    calls = map(pickle.loads, [data])\n"
+        "    thread = threading.Thread(target=found.extend, args=(calls,))\n"
+        "    thread.start()\n"
+        "    thread.join()\n"
+        "    return str([type(thing) is helper.Thing for thing in found])\n"
+    )
+    files = {"wsgi/app.py": app, "wsgi/helper.py": "class Thing: pass"}
+    assert get(load(make_source(files))) == "[True]"
+
+
+def test_standard_module_that_a_vhost_hides(
+    load: Load, make_source: MakeSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shared module that imports it keeps the real one, also when the vhost loads it first."""
+    for name in ("pydoc", "xmlrpc.server"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    app = (
+        "import pydoc, xmlrpc.server, email\n"
+        "answer = lambda: f'{pydoc.NAME} {hasattr(xmlrpc.server.pydoc, \"Doc\")}'"
+    )
+    files = {"wsgi/app.py": app, "wsgi/pydoc.py": "NAME = 'mine'", "wsgi/email/notes.txt": ""}
+    assert get(load(make_source(files))) == "mine True"
+    assert not hasattr(importlib.import_module("pydoc"), "NAME")
+
+
+def test_finder_that_hangs_holds_up_no_other_vhost(
+    load: Load, make_source: MakeSource, tmp_path: Path
+) -> None:
+    begun, gate = tmp_path / "begun", tmp_path / "gate"
+    slow = (
+        "import os, sys, time\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        f"        open({str(begun)!r}, 'w').close()\n"
+        f"        while not os.path.exists({str(gate)!r}): time.sleep(0.005)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "try: import not_there\n"
+        "except ImportError: pass\n"
+        "answer = lambda: 'slow'\n"
+    )
+    quick = {"wsgi/app.py": "import helper\nanswer = lambda: 'quick'", "wsgi/helper.py": ""}
+    with ThreadPoolExecutor(2) as pool:
+        late = pool.submit(load, make_source({"wsgi/app.py": slow}, "slow.test"))
+        try:
+            wait_for(begun)
+            early = pool.submit(load, make_source(quick, "quick.test"))
+            assert get(early.result(timeout=30)) == "quick"
+            assert not late.done()
+        finally:
+            gate.touch()
+        assert get(late.result(timeout=30)) == "slow"
+
+
+def test_zip_files_on_the_path(load: Load, make_source: MakeSource, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "lib.zip", "w") as archive:
+        archive.writestr("zipped/__init__.py", "NAME = 'zipped'")
+        archive.writestr("zipped/data.txt", "data")
+    app = (
+        "import zipped, pkgutil, inspect\n"
+        "answer = lambda: zipped.NAME + pkgutil.get_data('zipped', 'data.txt').decode()"
+        " + inspect.getsource(zipped)"
+    )
+    pth = {".venv/lib/site-packages/lib.pth": f"{tmp_path / 'lib.zip'}\n"}
+    assert get(load(make_source({"wsgi/app.py": app} | pth))) == "zippeddataNAME = 'zipped'\n"
 
 
 def test_monkeypatched_builtins_are_the_vhosts_own(load: Load, make_source: MakeSource) -> None:
