@@ -30,7 +30,10 @@ class Target:
 
 
 class Watcher(Protocol):
-    """Calls ``stale(key)`` from a thread of its own; every method may be called from any thread."""
+    """Calls ``stale(key)`` from threads of its own; every method may be called from any thread.
+
+    ``stale`` must be quick: while it runs, nothing else is reported.
+    """
 
     def start(self) -> None:
         """Start the threads; does nothing when they run or after ``stop``.
@@ -47,6 +50,9 @@ class Watcher(Protocol):
 
     def remove(self, key: str) -> None:
         """Forget ``key``; an unknown key is no error. A late ``stale(key)`` may still come."""
+
+    def polled(self, key: str) -> bool:
+        """Whether changes of ``key`` are found by polling, so that they may take a while."""
 
     def stop(self) -> None:
         """End the threads and give back every descriptor; may be called twice, or never started."""

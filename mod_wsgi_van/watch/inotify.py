@@ -21,6 +21,11 @@ from .table import Claim, News, Table
 
 log = logging.getLogger(__name__)
 
+_OVERFLOW = (
+    "VAN021: the kernel's queue of events overflowed and everything is looked at again; raise"
+    " fs.inotify.max_queued_events with sysctl if this recurs"
+)
+
 
 @dataclass(slots=True, eq=False)
 class _Armed:
@@ -124,11 +129,14 @@ class InotifyWatcher:
         with self._lock:
             return key in self._keys
 
+    def polled(self, key: str) -> bool:
+        return False
+
     def remove(self, key: str) -> None:
         self._own()
         with self._lock:
             armed = self._keys.pop(key, None)
-            if armed is not None and self._table is not None:
+            if armed is not None and self._table is not None and self._observer is not None:
                 self._table.release(key, armed.claims)
 
     def stop(self) -> None:
@@ -137,8 +145,7 @@ class InotifyWatcher:
             self._stopped = True
             observer, self._observer = self._observer, None
             source, self._source = self._source, None
-            self._table = None
-            self._keys.clear()
+            # The table stays: freeing it takes as long as all the rest where vhosts are many.
         if observer is not None:
             observer.stop()
             if observer is not threading.current_thread():
@@ -201,48 +208,54 @@ class InotifyWatcher:
         before they were there gave no event.
         """
         news = News()
-        marked: set[str] = set()
         with self._lock:
-            if self._table is None:
+            if self._table is None or self._observer is None:
                 return
             for item in batch:
                 self._take(item, self._table, news)
-                if isinstance(item, Batch):
-                    marked |= item.marked
         for key, path in news.grown:
             if key not in news.rearm and self._grow(key, path, news):
-                marked.discard(key)
+                news.stale[key] = None
         for key in news.rearm:
-            if self._rearm(key) or key not in marked:
+            if self._rearm(key) or key in news.stale:
                 self._report(key)
         for key in news.stale:
-            if key not in news.rearm and key not in marked:
+            if key not in news.rearm:
                 self._report(key)
 
     def _take(self, item: Item, table: Table, news: News) -> None:
         if isinstance(item, Batch):
-            for event in item.events:
-                if event.mask & kernel.IN_Q_OVERFLOW:
-                    self._lost(news)
-                else:
-                    table.match(event, news)
+            self._match(item, table, news)
         elif isinstance(item, Again):
-            news.rearm[item.key] = None
+            news.rearm[item.key] = news.stale[item.key] = None
         elif isinstance(item, str):
             news.stale[item] = None
         elif item is Mark.MOUNTED:
             known, self._mounts = self._mounts, mounts()
             table.mounted({point for _, point in known ^ self._mounts}, news)
+            news.stale.update(news.rearm)
         elif item is Mark.LOST:
-            news.rearm.update(dict.fromkeys(self._keys))
+            self._lost(news)
+
+    def _match(self, item: Batch, table: Table, news: News) -> None:
+        """Find out what events mean; what the reader has marked for them is not stale twice."""
+        found = News()
+        for event in item.events:
+            if event.mask & kernel.IN_Q_OVERFLOW:
+                self._say("overflow", _OVERFLOW)
+                self._lost(found)
+            else:
+                table.match(event, found)
+        news.grown.update(found.grown)
+        news.rearm.update(found.rearm)
+        for key in (*found.rearm, *found.stale):
+            if key not in item.marked:
+                news.stale[key] = None
 
     def _lost(self, news: News) -> None:
-        self._say(
-            "overflow",
-            "VAN021: the kernel's queue of events overflowed and everything is looked at again;"
-            " raise fs.inotify.max_queued_events with sysctl if this recurs",
-        )
-        news.rearm.update(dict.fromkeys(self._keys))
+        """Events were lost: everything is armed and reported again."""
+        for keys in (news.rearm, news.stale):
+            keys.update(dict.fromkeys(self._keys))
 
     def _rearm(self, key: str) -> bool:
         """Whether other watches are needed than before."""
@@ -260,7 +273,7 @@ class InotifyWatcher:
         """Whether other watches are needed than before."""
         with self._lock:
             armed = self._keys.get(key)
-            if armed is None or self._table is None:
+            if armed is None or self._table is None or self._observer is None:
                 return False
             arming = self._arming(self._table)
             arming.claims.update(dict.fromkeys(armed.claims))

@@ -89,6 +89,9 @@ class Polling:
     def knows(self, key: str) -> bool:
         return key in self._entries
 
+    def polled(self, key: str) -> bool:
+        return True
+
     def remove(self, key: str) -> None:
         self._entries.pop(key, None)
 
@@ -118,14 +121,14 @@ class Polling:
 
     def sweep(self) -> None:
         """Look at every key once and measure as many as the share of the core allows."""
-        begin = time.thread_time()
+        begin, late = time.thread_time(), time.monotonic() + self._interval
         entries = list(self._entries.values())
         for entry in entries:
             if self._stopping.is_set():
                 return
             self._glance(entry)
         now = time.thread_time()
-        self._rotate(entries, max(begin + self._budget, now + FLOOR * self._budget))
+        self._rotate(entries, max(begin + self._budget, now + FLOOR * self._budget), late)
 
     def _glance(self, entry: _Entry) -> None:
         seen = identify(entry.target.path)
@@ -139,7 +142,8 @@ class Polling:
         if not entry.measurable:
             entry.fresh = False
 
-    def _rotate(self, entries: list[_Entry], until: float) -> None:
+    def _rotate(self, entries: list[_Entry], until: float, late: float) -> None:
+        """Measure one entry at least, and others while there is CPU time left and time."""
         due = [entry for entry in entries if entry.measurable and entry.round != self._round]
         if not due:
             self._round += 1
@@ -149,7 +153,7 @@ class Polling:
             fresh, entry.fresh = entry.fresh, False
             if self._measured_anew(entry) or fresh:
                 self._report(entry)
-            if time.thread_time() > until or self._stopping.is_set():
+            if time.thread_time() > until or time.monotonic() > late or self._stopping.is_set():
                 return
 
     def _measured_anew(self, entry: _Entry) -> bool:

@@ -115,6 +115,7 @@ def _soak(make: Callable[[Reports], Watcher], base: Path) -> None:
     vhosts = {f"host{number}": Vhost(base, f"host{number}") for number in range(HOSTS)}
     targets = {key: Target(str(vhost.wsgi)) for key, vhost in vhosts.items()}
     known: dict[str, Version | None] = {}
+    looking = threading.Lock()
 
     def look(key: str) -> Version | None:
         try:
@@ -124,7 +125,8 @@ def _soak(make: Callable[[Reports], Watcher], base: Path) -> None:
 
     class Looking(Reports):
         def __call__(self, key: str) -> None:
-            known[key] = look(key)
+            with looking:  # a watcher may report from more than one thread
+                known[key] = look(key)
 
     watcher = make(Looking())
     watcher.start()
