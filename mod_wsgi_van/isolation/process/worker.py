@@ -16,13 +16,12 @@ and back, the first two on control:
     D  data of the response  F  its rest is a file: S is to come  P  pull: so many bytes of the body
     E  end of the response  X  the application raised: traceback (text)
 
-One thread serves one socket, one request after the other. There are no locks: a socket belongs to
-its thread, and the main thread does nothing but wait on control.
+One thread serves one socket, one request after the other; the main thread does nothing but wait on
+control. There are no locks: a socket belongs to its thread.
 """
 
 from __future__ import annotations
 
-import _thread
 import array
 import fcntl
 import functools
@@ -30,6 +29,7 @@ import importlib.machinery
 import io
 import json
 import os
+import queue
 import re
 import resource
 import signal
@@ -38,6 +38,7 @@ import socket
 import stat
 import struct
 import sys
+import threading
 import time
 import traceback
 import wsgiref.util
@@ -52,10 +53,7 @@ STATUS = re.compile(r"[1-9][0-9][0-9] [\t\x20-\x7e\x80-\xff]*\Z")
 NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 VALUE = re.compile(r"[^\x00\r\n\u0100-\U0010ffff]*\Z")
 
-# Taken before the application is imported: gevent's patch_all would put green ones in their place,
-# and nothing would run while the main thread waits on control.
-start_thread = _thread.start_new_thread
-Socket = socket.socket
+Socket = socket.socket  # before an application's import of gevent puts a green one in its place
 
 
 class RouterGone(OSError):
@@ -235,12 +233,19 @@ class Worker:
             "wsgi.file_wrapper": FileWrapper,
         }
         self.application: Any = None
+        self.waiting: queue.SimpleQueue[Connection] = queue.SimpleQueue()
         # A child that the application forks must not hold the router's sockets open, or answer.
         os.register_at_fork(after_in_child=self.close)
 
     def close(self) -> None:
         for connection in self.connections:
             connection.socket.close()
+
+    def start_threads(self) -> None:
+        """Before the import: gevent would make them green, and the main thread always waits."""
+        for number in range(self.order["threads"]):
+            name = f"van-request-{number}"
+            threading.Thread(target=self.serve_connections, name=name, daemon=True).start()
 
     def load(self) -> None:
         order = self.order
@@ -271,24 +276,23 @@ class Worker:
             if not data:
                 os._exit(0)
             for _, _, rights in ancillary:  # none where this process has no descriptors left
-                connection = Connection(array.array("i", rights)[0])
-                try:
-                    start_thread(self.serve_connection, (connection,))
-                except RuntimeError:  # no more threads: the router sees it closed and goes on
-                    connection.socket.close()
+                self.waiting.put(Connection(array.array("i", rights)[0]))
 
-    def serve_connection(self, connection: Connection) -> None:
-        self.connections.add(connection)
-        try:
-            kind, payload = connection.receive()
-            while kind == b"Q":
-                self.serve_request(connection, json.loads(payload))
+    def serve_connections(self) -> None:
+        own = os.getpid()
+        while os.getpid() == own:  # not in a child that the application forked
+            connection = self.waiting.get()
+            self.connections.add(connection)
+            try:
                 kind, payload = connection.receive()
-        except RouterGone:
-            pass
-        finally:
-            self.connections.discard(connection)
-            connection.socket.close()
+                while kind == b"Q":
+                    self.serve_request(connection, json.loads(payload))
+                    kind, payload = connection.receive()
+            except RouterGone:
+                pass
+            finally:
+                self.connections.discard(connection)
+                connection.socket.close()
 
     def serve_request(self, connection: Connection, request: dict[str, Any]) -> None:
         environ = request["environ"]
@@ -403,6 +407,7 @@ def main() -> None:
     order = json.loads(control.receive()[1])
     prepare(order)
     worker = Worker(control, order)
+    worker.start_threads()
     try:
         worker.load()
     except BaseException as error:  # SystemExit too; the router says what it means

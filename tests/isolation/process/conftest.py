@@ -6,11 +6,12 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import calling
 import pytest
 
 from mod_wsgi_van.isolation.contract import Application
 from mod_wsgi_van.isolation.process import ProcessIsolation, ProcessSettings
+
+from . import calling
 
 
 @pytest.fixture

@@ -10,10 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from calling import Call, ask, make_environ, runs, source, wait
 
 from mod_wsgi_van.isolation.contract import Application
 from mod_wsgi_van.isolation.process import ProcessIsolation, ResponseBroken
+
+from .calling import Call, ask, make_environ, runs, source, wait
 
 Load = Callable[..., Application]
 

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from calling import Call, ask, make_environ, wait
 
 from mod_wsgi_van.isolation.contract import Application
 from mod_wsgi_van.isolation.process import ApplicationRaised, ResponseBroken
@@ -23,6 +22,8 @@ from mod_wsgi_van.isolation.process.frames import (
     Late,
     parse_head,
 )
+
+from .calling import Call, ask, make_environ, wait
 
 HEAD = json.dumps(["200 OK", [["Content-Type", "text/plain"]]]).encode()
 KINDS = b"HDEPXF+!QBAS\0\xff"

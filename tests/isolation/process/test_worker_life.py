@@ -15,11 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from calling import PYTHONS, SITE, Call, ask, make_environ, runs, source, wait
 
 from mod_wsgi_van.errors import BadObject, ImportFailed, LoadError, LoadTimeout, WorkerFailed
 from mod_wsgi_van.isolation.contract import Application
 from mod_wsgi_van.isolation.process import ProcessIsolation, ProcessSettings
+
+from .calling import PYTHONS, SITE, Call, ask, make_environ, runs, source, wait
 
 Load = Callable[..., Application]
 MakeIsolation = Callable[..., ProcessIsolation]

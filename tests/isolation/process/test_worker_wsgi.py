@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import pytest
-from calling import SITE, Answer, Call, ask, make_environ, wait
 
 from mod_wsgi_van.isolation.contract import Application
 from mod_wsgi_van.isolation.process import ApplicationRaised
+
+from .calling import SITE, Answer, Call, ask, make_environ, wait
 
 
 @pytest.fixture(autouse=True)
