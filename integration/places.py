@@ -32,9 +32,9 @@ def _build_directory() -> Path:
 BUILD = _build_directory()
 
 
-def new_directory() -> Path:
+def new_directory(parent: str | None = None) -> Path:
     """A temporary directory that the daemon's user can enter, unlike those of mkdtemp."""
-    path = Path(tempfile.mkdtemp(prefix="van-"))
+    path = Path(tempfile.mkdtemp(prefix="van-", dir=parent))
     path.chmod(0o755)
     return path
 

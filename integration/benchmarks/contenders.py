@@ -4,6 +4,7 @@ of its own, all of the Python that Debian's mod_wsgi is built for."""
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -24,8 +25,12 @@ CHILD = Path(__file__).with_name("child.py")
 
 @contextmanager
 def directory() -> Iterator[Path]:
-    """A temporary directory that httpd's processes can read."""
-    path = places.new_directory()
+    """A temporary directory that httpd's processes can read.
+
+    In /var/tmp, because every directory above base_path is watched for the next name of the path,
+    and in /tmp other programs come and go.
+    """
+    path = places.new_directory("/var/tmp")
     try:
         yield path
     finally:
@@ -52,12 +57,19 @@ def packages(env: Path) -> str:
     return str(site_packages(env))
 
 
+def _apart() -> list[str]:
+    """Where possible a mount namespace of its own: what others mount wakes a watcher."""
+    if os.geteuid() == 0 and shutil.which("unshare"):
+        return ["unshare", "--mount", "--propagation", "private"]
+    return []
+
+
 class Child:
     """A process of a contender's Python that runs child.py and does what it is told."""
 
     def __init__(self, home: Path, base: Path, **settings: Any) -> None:
         self._process = subprocess.Popen(
-            [str(home / "bin/python"), "-I", str(CHILD)],
+            [*_apart(), str(home / "bin/python"), "-I", str(CHILD)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
