@@ -155,8 +155,9 @@ class Supervisor:
                 self._turn()
             except Exception:
                 log.exception("VAN039: an error in the supervisor of the worker processes")
-        for connection in self._abandoned:
+        for connection, (worker, _) in self._abandoned.items():
             connection.socket.close()
+            worker.pool.give_back(worker)
 
     def _is_over(self) -> bool:
         with self._lock:
