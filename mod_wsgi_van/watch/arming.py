@@ -18,6 +18,7 @@ from .filesystem import foreign
 from .refusal import Refused
 from .table import ENTRIES, TREE, Claim, Table
 
+MOST = 10_000  # directories below one path; more are no code, and arming them delays all others
 PATIENCE = 20  # attempts while somebody goes on exchanging what a path leads through
 
 Foreign = Callable[[str], str | None]
@@ -69,7 +70,11 @@ class Arming:
     def tree(self, directory: str) -> None:
         """Arm a directory and all below it, symlinks followed; nothing for a file or ""."""
         pending = [directory] if directory else []
+        before = len(self.claims)
         while pending:
+            if len(self.claims) - before > MOST:
+                self._refuse(refusal.too_large(directory, MOST))
+                return
             where = pending.pop()
             wd = self._watch(where)
             if wd is None or (wd, TREE) in self.claims:

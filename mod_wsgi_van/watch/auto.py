@@ -71,6 +71,8 @@ class Auto:
             self._retry_at = time.monotonic() + self._retry
             self._say("all", str(error), "everything")
             self._start_polling()
+            for key, target in self._inotify.give_up().items():
+                self._polling.add(key, target)
             return False
         self._retry_at = None
         return True

@@ -132,6 +132,12 @@ class InotifyWatcher:
     def polled(self, key: str) -> bool:
         return False
 
+    def give_up(self) -> dict[str, Target]:
+        """Forget the keys that were added before a start that failed, and return them."""
+        with self._lock:
+            keys, self._keys = self._keys, {}
+        return {key: armed.target for key, armed in keys.items()}
+
     def remove(self, key: str) -> None:
         self._own()
         with self._lock:
@@ -276,7 +282,9 @@ class InotifyWatcher:
             if armed is None or self._table is None or self._observer is None:
                 return False
             arming = self._arming(self._table)
-            arming.claims.update(dict.fromkeys(armed.claims))
+            # Without those of directories that are gone: a tree may be made and deleted for ever.
+            arming.claims.update(dict.fromkeys(self._table.living(armed.claims)))
+            known = len(arming.claims)
             try:
                 arming.grow(path)
             except Refused:
@@ -285,9 +293,8 @@ class InotifyWatcher:
                 return False
             self._table.claim(key, arming.claims)
             self._table.prune(arming.new)
-            grown = len(arming.claims) > len(armed.claims)
             armed.claims = tuple(arming.claims)
-            return grown
+            return len(arming.claims) > known
 
     def _say(self, kind: str, text: str) -> None:
         if kind not in self._said:

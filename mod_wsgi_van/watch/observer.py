@@ -24,6 +24,8 @@ from .kernel import Event, Inotify
 
 log = logging.getLogger(__name__)
 
+_BATCH = 100  # items taken together, so that a writer that never stops cannot keep others waiting
+
 
 class Mark(Enum):
     """What the reader, or a caller, puts on the queue besides events."""
@@ -144,7 +146,7 @@ class Observer(BaseObserver):
     def dispatch_events(self, event_queue: EventQueue) -> None:
         """Wait for the inbox, not for watchdog's queue, and act on all that is in it."""
         batch = [self.inbox.get()]
-        while not self.inbox.empty():
+        while not self.inbox.empty() and len(batch) < _BATCH:
             batch.append(self.inbox.get())
         if self.should_keep_running():
             try:

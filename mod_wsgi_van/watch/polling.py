@@ -32,7 +32,6 @@ class _Entry:
     key: str
     target: Target
     seen: Identity | None  # None: the path leads nowhere
-    fresh: bool = True  # a change may have slipped in before it was added: to be reported once
     version: version.Version | int | None = None  # the errno where it could not be measured
     round: int = 0  # the rotation in which it was measured
 
@@ -84,7 +83,10 @@ class Polling:
             return
         known = self._entries.get(key)
         if known is None or known.target != target:
-            self._entries[key] = _Entry(key, target, identify(target.path))
+            entry = _Entry(key, target, identify(target.path))
+            if entry.measurable:
+                self._measured_anew(entry)  # what later sweeps compare with
+            self._entries[key] = entry
 
     def knows(self, key: str) -> bool:
         return key in self._entries
@@ -137,10 +139,6 @@ class Polling:
             # Bytecode that appears moves the directory's mtime too: the version knows better.
             if entry.version is None or self._measured_anew(entry):
                 self._report(entry)
-        elif entry.fresh and seen is not None and not entry.measurable:
-            self._report(entry)
-        if not entry.measurable:
-            entry.fresh = False
 
     def _rotate(self, entries: list[_Entry], until: float, late: float) -> None:
         """Measure one entry at least, and others while there is CPU time left and time."""
@@ -150,8 +148,7 @@ class Polling:
             due = [entry for entry in entries if entry.measurable]
         for entry in due:
             entry.round = self._round
-            fresh, entry.fresh = entry.fresh, False
-            if self._measured_anew(entry) or fresh:
+            if self._measured_anew(entry):
                 self._report(entry)
             if time.thread_time() > until or time.monotonic() > late or self._stopping.is_set():
                 return

@@ -70,6 +70,15 @@ def blind(file_system: str, directory: str) -> Refused:
     )
 
 
+def too_large(directory: str, most: int) -> Refused:
+    return Refused(
+        "VAN026",
+        "size",
+        f"there are more than {most} directories below {directory}: move what is not code out of"
+        " it, or name it in watch_ignore",
+    )
+
+
 def _limit(name: str) -> str:
     try:
         value = Path("/proc/sys", *_SYSCTL.format(name).split(".")).read_text().strip()

@@ -6,7 +6,7 @@ Belongs to the inotify watcher and is used under its lock, except where it says 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ..ignore import Ignore
@@ -89,6 +89,10 @@ class Table:
                 if not keys:
                     del watch.wanted[wanted]
             self.prune((wd,))
+
+    def living(self, claims: Iterable[Claim]) -> Iterator[Claim]:
+        """Those claims whose watch the kernel has not taken away."""
+        return (claim for claim in claims if claim[0] in self._watches)
 
     def prune(self, wds: Iterable[int]) -> None:
         """Remove those watches that nobody wants."""

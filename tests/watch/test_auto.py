@@ -159,6 +159,21 @@ def test_no_instance_and_back(
     assert probe.reports.wait("new", 0)
 
 
+def test_added_before_a_start_that_fails(tmp_path: Path) -> None:
+    wsgi = release(tmp_path / "host")
+    reports = Reports()
+    watcher = _auto(reports, make=no_inotify)
+    watcher.add("host", Target(str(wsgi)))
+    watcher.start()
+    try:
+        assert watcher.polled("host")
+        count = reports.counts["host"]
+        swap(wsgi / "app.py", "../other.py")
+        assert reports.wait("host", count)
+    finally:
+        watcher.stop()
+
+
 def test_no_inotify_in_this_system(
     opened: Opened, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -16,6 +16,7 @@ import pytest
 from mod_wsgi_van.errors import WatchError
 from mod_wsgi_van.ignore import Ignore
 from mod_wsgi_van.watch import Target
+from mod_wsgi_van.watch.arming import MOST
 from mod_wsgi_van.watch.inotify import InotifyWatcher
 from mod_wsgi_van.watch.kernel import Event, Inotify
 
@@ -204,6 +205,33 @@ def test_swaps_leave_no_watches_behind(opened: Opened, tmp_path: Path) -> None:
     for turn in range(20):
         probe.expect("host", lambda t=turn: swap(tmp_path / "base/host", f".builds/{t % 2 + 1}"))
     assert _watched(probe.watcher) == start
+
+
+def test_directories_that_come_and_go_leave_nothing_behind(opened: Opened, tmp_path: Path) -> None:
+    probe = opened(_watcher(Inotify))
+    wsgi = release(tmp_path / "host")
+    probe.add("host", wsgi)
+    start = _watched(probe.watcher)
+    size = len(probe.watcher._keys["host"].claims)
+    for turn in range(20):
+        probe.expect("host", (wsgi / f"new{turn}").mkdir)
+        probe.expect("host", (wsgi / f"new{turn}").rmdir)
+    assert _watched(probe.watcher) == start
+    assert len(probe.watcher._keys["host"].claims) <= size + 1
+
+
+def test_a_tree_without_end(
+    opened: Opened, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wsgi = release(tmp_path / "host")
+    for number in range(MOST):
+        (wsgi / f"media{number}").mkdir()
+    probe = opened(_watcher(Inotify))
+    with caplog.at_level(logging.WARNING):
+        probe.add("host", wsgi)
+    assert "VAN026" in caplog.text
+    assert "watch_ignore" in caplog.text
+    probe.expect("host", lambda: (wsgi / "app.py").write_text("app = 2\n"))
 
 
 def test_the_descriptors_are_not_inherited(opened: Opened) -> None:
