@@ -80,6 +80,11 @@ ANSWER = "def answer(): return 'hello'\nclass K:\n    def method(self): return a
 # What an application may leave in the shared standard library. Each is a way to stay reachable.
 KEEPING = {
     "nothing": "",
+    "a proxy among the finalizers": "import weakref, threading\n"
+    "class Proxy:\n"
+    "    def __getattr__(self, name): raise RuntimeError(name)\n"
+    "    def __call__(self): raise SystemExit\n"
+    "weakref.finalize(threading.main_thread(), Proxy())",
     "weakref.finalize": "import weakref, threading\n"
     "weakref.finalize(threading.main_thread(), lambda: None)",
     "typing.overload": "import typing\n@typing.overload\ndef f(x: int) -> int: ...\n"
@@ -359,6 +364,20 @@ def test_finder_that_hangs_holds_up_no_other_vhost(
         finally:
             gate.touch()
         assert get(late.result(timeout=30)) == "slow"
+
+
+def test_resource_tracker_of_multiprocessing_ends(load: Load, make_source: MakeSource) -> None:
+    app = (
+        "from multiprocessing import resource_tracker as tracker\n"
+        "def answer():\n"
+        "    tracker.ensure_running()\n"
+        "    return str(tracker._resource_tracker._pid)\n"
+    )
+    loaded = load(make_source({"wsgi/app.py": app}))
+    process = Path("/proc", get(loaded))
+    assert process.exists()
+    loaded.retire()
+    assert not process.exists()
 
 
 def test_zip_files_on_the_path(load: Load, make_source: MakeSource, tmp_path: Path) -> None:

@@ -43,6 +43,13 @@ def private_imp(system: System) -> ModuleType:
     return private
 
 
+def after_fork() -> None:
+    """Other threads may have held the locks when the process forked."""
+    global _files_lock
+    _files_lock = threading.Lock()
+    _files.clear()
+
+
 def create_dynamic(system: System, spec: Any, file: Any = None) -> Any:
     """``_imp.create_dynamic``, one at a time for each file, whichever releases load it."""
     # Its stand-in must be there before: nobody else changes the entry while this runs.

@@ -175,5 +175,8 @@ def _execute(name: str, names: dict[str, Any]) -> ModuleType:
         if hasattr(real, attribute):
             setattr(module, attribute, getattr(real, attribute))
     vars(module)["__builtins__"] = names
-    exec(_imp.get_frozen_object(name), vars(module))
+    exec(_frozen_code(name), vars(module))
     return module
+
+
+_frozen_code = functools.cache(_imp.get_frozen_object)

@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import threading
+import traceback
 from typing import Any
 
 from ...errors import BadObject, LoadError
@@ -158,7 +159,8 @@ def _bad_object(source: Source, module: Any, what: str) -> BadObject:
 
 def _retire(system: System) -> None:
     def report(what: str) -> None:
-        _log.exception("%s: %s", system.host, what)
+        # As text: a handler that keeps records would keep the release with the exception.
+        _log.error("%s: %s\n%s", system.host, what, traceback.format_exc().rstrip())
 
     system.run_exit_handlers(report)
     purge(system, report)

@@ -9,9 +9,11 @@ import re
 import sys
 import urllib.parse
 from collections.abc import Callable
+from types import FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from . import internals
+from .asking import MARK
 
 if TYPE_CHECKING:
     from .system import System
@@ -21,7 +23,13 @@ Report = Callable[[str], None]
 
 def purge(system: System, report: Report) -> None:
     """Undo what code of the release registered; ``report`` logs the exception being handled."""
-    for forget in (_finalizers, _overloads, _reducers, _ctypes, _lines, _caches):
+    for finalizer, info in list(internals.finalizers.items()):
+        if owned(system, info.func):
+            try:
+                finalizer() if info.atexit else finalizer.detach()  # as the end of a process would
+            except BaseException:  # code of the application, and it may exit
+                report(f"finalizer {info.func!r} failed")
+    for forget in (_children, _overloads, _reducers, _ctypes, _lines, _caches):
         try:
             forget(system)
         except Exception:
@@ -29,32 +37,42 @@ def purge(system: System, report: Report) -> None:
 
 
 def owned(system: System, thing: Any) -> bool:
-    """Whether a callable or class was made by code of the release."""
-    while True:
-        if isinstance(thing, functools.partial):
-            thing = thing.func
-        elif hasattr(thing, "__func__"):
-            thing = thing.__func__
-        else:
-            break
-    if getattr(thing, "__builtins__", None) is system.builtins:
-        return True
-    kind = thing if isinstance(thing, type) else type(thing)
-    for function in vars(kind).values():
-        function = getattr(function, "__func__", function)
-        if getattr(function, "__builtins__", None) is system.builtins:
-            return True
-    found: Any = dict.get(system.modules, kind.__module__)
-    for name in kind.__qualname__.split("."):
-        found = getattr(found, name, None)
-    return found is kind and found is not getattr(sys.modules.get(kind.__module__), name, None)
+    """Whether a callable or class was made by code of the release.
+
+    Asks nothing that code of the release would answer: a proxy may raise whatever it likes.
+    """
+    while type(thing) in (functools.partial, MethodType, staticmethod, classmethod):
+        thing = thing.func if type(thing) is functools.partial else thing.__func__
+    if type(thing) is FunctionType:
+        return _builtins_of(thing) is system.builtins
+    kind: type = thing if issubclass(type(thing), type) else type(thing)
+    for base in type.mro(kind):
+        for member in vars(base).values():
+            wrapped = type(member) in (staticmethod, classmethod)
+            names = _builtins_of(member.__func__ if wrapped else member)
+            if names is not None and MARK in names:  # the nearest: a base may be patched by others
+                return names is system.builtins
+    return _is_defined_by(system, kind)
 
 
-def _finalizers(system: System) -> None:
-    """``weakref.finalize``: run those of the release, as the end of a process would."""
-    for finalizer, info in list(internals.finalizers.items()):
-        if owned(system, info.func):
-            finalizer() if info.atexit else finalizer.detach()
+def _builtins_of(function: Any) -> Any:
+    return getattr(function, "__builtins__", None) if type(function) is FunctionType else None
+
+
+def _is_defined_by(system: System, kind: type) -> bool:
+    """For a class without a function of its own."""
+    module = dict.get(system.modules, kind.__module__)
+    if type(module) is not ModuleType or module is internals.real_modules.get(kind.__module__):
+        return False
+    return vars(module).get(kind.__qualname__) is kind
+
+
+def _children(system: System) -> None:
+    """The helper process that multiprocessing starts once and ends with its parent."""
+    module = dict.get(system.modules, "multiprocessing.resource_tracker")
+    tracker: Any = getattr(module, "_resource_tracker", None)
+    if getattr(tracker, "_fd", None) is not None:
+        tracker._stop()
 
 
 def _overloads(system: System) -> None:

@@ -105,6 +105,10 @@ class _Table:
         self._stand_ins: dict[str, StandIn] = {}
         self._restorers: dict[str, tuple[Any, type]] = {}
 
+    def after_fork(self) -> None:
+        """Another thread may have held the lock when the process forked."""
+        self._lock = threading.RLock()
+
     def announce(self, name: str) -> None:
         """A further release has a module of this name."""
         with self._lock:

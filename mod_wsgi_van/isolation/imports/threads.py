@@ -8,9 +8,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from . import internals
+from . import extensions, internals
 from .asking import asking
 from .importing import make_real_find_and_load
+from .standins import table
 
 
 def _make_starter(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -80,6 +81,8 @@ def _before_fork() -> None:
 
 
 def _after_fork_in_child() -> None:
+    table.after_fork()
+    extensions.after_fork()
     if (system := asking(2)) is not None:
         system.lock.release()
         for handlers in list(system.fork_handlers):
