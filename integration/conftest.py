@@ -23,6 +23,19 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SERVERS] = []
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Worker processes know no mod_wsgi: one of them is enough for what they have to show."""
+    of_workers = {"mode": "workers", "flavour": flavours.PYPI}
+    twice = [item for item in items if of_workers.items() <= _parameters(item).items()]
+    if twice:
+        config.hook.pytest_deselected(items=twice)
+        items[:] = [item for item in items if item not in twice]
+
+
+def _parameters(item: pytest.Item) -> dict[str, object]:
+    return dict(item.callspec.params) if hasattr(item, "callspec") else {}
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
@@ -56,7 +69,7 @@ def flavour(request: pytest.FixtureRequest) -> Iterator[Flavour]:
     shutil.rmtree(directory)
 
 
-@pytest.fixture(params=["daemon", "embedded"])
+@pytest.fixture(params=["daemon", "embedded", "workers"])
 def mode(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -15,6 +15,7 @@ from integration.server.configuration import (
 )
 from integration.server.flavours import Flavour
 from integration.server.httpd import Httpd, free_port
+from integration.sites.environments import environment
 from integration.sites.tree import Tree
 
 
@@ -53,9 +54,17 @@ def prepare(
     changes: Changes = (),
     wsgi_changes: Changes = (),
 ) -> Running:
-    """A server that is configured and not started; ``end`` it in any case."""
+    """A server that is configured and not started; ``end`` it in any case.
+
+    ``mode`` is that of mod_wsgi, daemon or embedded; "workers" is daemon mode with a worker process
+    for every vhost.
+    """
+    env = None
+    if mode == "workers":
+        mode, settings = "daemon", ", ".join(filter(None, [settings, 'isolation="process"']))
+        env = environment(flavour.python, ())
     layout = Layout(places.new_directory(), free_port())
-    tree = Tree(layout.base)
+    tree = Tree(layout.base, env)
     write_wsgi_file(layout, settings, wsgi_changes)
     text = configuration(layout, flavour, mode, changes)
     return Running(layout, tree, Httpd(layout.root, layout.port, text))

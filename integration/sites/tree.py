@@ -11,10 +11,11 @@ APPLICATIONS = Path(__file__).parent / "applications"
 
 
 class Tree:
-    """The vhosts below one base directory."""
+    """The vhosts below one base directory; ``env`` is for those that bring none of their own."""
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, env: Path | None = None) -> None:
         self.base = base
+        self._env = env
         self._numbers = itertools.count()
         base.mkdir(exist_ok=True)
 
@@ -37,6 +38,7 @@ class Tree:
             target.parent.mkdir(parents=True, exist_ok=True)
             text = source.read_text().replace("@site@", site)
             target.write_text(text.replace("@release@", str(release)))
+        env = env or self._env
         if env is not None:
             (path / ".venv").symlink_to(env)
         return path
