@@ -338,6 +338,28 @@ def test_standard_module_that_a_vhost_hides(
     assert not hasattr(importlib.import_module("pydoc"), "NAME")
 
 
+def test_thread_that_outlives_its_release(
+    load: Load, make_source: MakeSource, tmp_path: Path
+) -> None:
+    gate, done = tmp_path / "gate", tmp_path / "done"
+    app = (
+        "import os, pickle, threading, time, helper\n"
+        "def work():\n"
+        f"    while not os.path.exists({str(gate)!r}): time.sleep(0.005)\n"
+        "    import late\n"
+        "    assert type(pickle.loads(pickle.dumps(helper.Thing()))) is helper.Thing\n"
+        "    assert type(pickle.loads(pickle.dumps(late.Thing()))) is late.Thing\n"
+        f"    open({str(done)!r}, 'w').close()\n"
+        "threading.Thread(target=work, daemon=True).start()\n"
+        "answer = lambda: ''\n"
+    )
+    thing = "class Thing: pass"
+    source = make_source({"wsgi/app.py": app, "wsgi/helper.py": thing, "wsgi/late.py": thing})
+    load(source).retire()
+    gate.touch()
+    wait_for(done)
+
+
 def test_finder_that_hangs_holds_up_no_other_vhost(
     load: Load, make_source: MakeSource, tmp_path: Path
 ) -> None:

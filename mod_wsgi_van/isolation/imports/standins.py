@@ -34,7 +34,7 @@ class StandIn:
     def __init__(self, name: str, genuine: Any = None) -> None:
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "genuine", genuine)
-        object.__setattr__(self, "holders", 0)
+        object.__setattr__(self, "holders", set())
 
     def __getattribute__(self, attribute: str, _asking: Callable[[int], Any] = asking) -> Any:
         name = object.__getattribute__(self, "name")
@@ -109,20 +109,21 @@ class _Table:
         """Another thread may have held the lock when the process forked."""
         self._lock = threading.RLock()
 
-    def announce(self, name: str) -> None:
-        """A further release has a module of this name."""
+    def announce(self, name: str, holder: object) -> None:
+        """A release, known by ``holder``, has a module of this name."""
         with self._lock:
             stand_in = self._stand_ins.get(name)
             if stand_in is None:
                 stand_in = self._stand_ins[name] = StandIn(name, real_modules.get(name))
                 real_modules[name] = stand_in
-            _hold(stand_in, 1)
+            _holders(stand_in).add(id(holder))
 
-    def withdraw(self, name: str) -> None:
+    def withdraw(self, name: str, holder: object) -> None:
         """A release that had announced the name is retired."""
         with self._lock:
             stand_in = self._stand_ins[name]
-            if _hold(stand_in, -1):
+            _holders(stand_in).discard(id(holder))
+            if _holders(stand_in):
                 return
             del self._stand_ins[name]
             self._restorers.pop(name, None)
@@ -164,9 +165,8 @@ class _Table:
         return known[1]()
 
 
-def _hold(stand_in: StandIn, change: int) -> int:
-    holders: int = object.__getattribute__(stand_in, "holders") + change
-    object.__setattr__(stand_in, "holders", holders)
+def _holders(stand_in: StandIn) -> set[int]:
+    holders: set[int] = object.__getattribute__(stand_in, "holders")
     return holders
 
 

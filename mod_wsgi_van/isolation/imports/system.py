@@ -43,13 +43,20 @@ class Modules(dict[str, Any]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.announced: set[str] = set()
+        self._announced: set[str] = set()
+        self._closed = False
 
     def announce(self, name: str) -> None:
         """See that the real table has a stand-in for the name."""
-        if name not in self.announced and _needs_stand_in(name):
-            self.announced.add(name)
-            table.announce(name)
+        if name not in self._announced and _needs_stand_in(name) and not self._closed:
+            table.announce(name, self)
+            self._announced.add(name)
+
+    def close(self) -> None:
+        """Take the names out of the real table; a thread that is left may import more."""
+        self._closed = True
+        while self._announced:
+            table.withdraw(self._announced.pop(), self)
 
     def __setitem__(self, name: str, module: Any) -> None:
         self.announce(name)
@@ -116,9 +123,7 @@ class System:
 
     def close(self) -> None:
         """Take the release's names out of the real table."""
-        announced, self.modules.announced = self.modules.announced, set()
-        for name in announced:
-            table.withdraw(name)
+        self.modules.close()
 
     def _make_importlib(self, source: Source) -> None:
         names = ModuleType("builtins")
