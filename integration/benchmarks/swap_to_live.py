@@ -9,6 +9,7 @@ from integration.benchmarks.contenders import ROUTERS
 from integration.benchmarks.figures import percentile, print_table, quick, spread
 from integration.benchmarks.throughput import HOST, start
 from integration.client import Connection
+from integration.server.flavours import DEBIAN, missing
 from integration.server.running import Running
 
 # Seconds after which a release counts as never seen; 1.0.0 needs its poll of one second.
@@ -29,6 +30,9 @@ def swap(running: Running, connection: Connection, number: int) -> float:
 
 def main() -> None:
     swaps = 5 if quick(__doc__ or "") else 40
+    if lack := missing(DEBIAN):
+        print(f"cannot be measured here: {lack}")
+        return
     rows = []
     with contenders.directory() as root:
         homes = contenders.homes(root)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
+import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from integration import places
 from integration.benchmarks import contenders
 from integration.benchmarks.contenders import ALONE, OURS, ROUTERS, THEIRS
 from integration.benchmarks.figures import print_table, quick, spread
-from integration.server.flavours import DEBIAN, MODULES, Flavour
+from integration.server.flavours import DEBIAN, MODULES, Flavour, missing
 from integration.server.httpd import descendants
 from integration.server.running import Running, prepare
 
@@ -99,6 +100,9 @@ def measure(alone: Running, router: Running, connections: int, pairs: int) -> li
 
 def main() -> None:
     pairs = 3 if quick(__doc__ or "") else 40
+    if lack := ("no ab (apt install apache2-utils)" if not shutil.which("ab") else missing(DEBIAN)):
+        print(f"cannot be measured here: {lack}")
+        return
     rows = []
     with contenders.directory() as root:
         homes = contenders.homes(root)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,9 @@ class Flavour:
 
 def missing(name: str) -> str:
     """What this machine lacks for the flavour, "" when nothing."""
+    check = [system_python(), "-c", "import sys; sys.exit(sys.version_info < (3, 11))"]
+    if subprocess.run(check).returncode:
+        return f"{system_python()}, which mod_wsgi is built for, is older than Python 3.11"
     if not (MODULES / "mod_vhost_alias.so").exists():
         return f"no Apache modules in {MODULES} (apt install apache2)"
     if name == DEBIAN and not (MODULES / "mod_wsgi.so").exists():
