@@ -13,7 +13,7 @@ from mod_wsgi_van.isolation.process.frames import HEADER, Connection, Garbage
 log = logging.getLogger(__name__)
 
 INLINE_BYTES = 64 * 1024  # a body up to this size travels with the environ
-PULL_BYTES = 256 * 1024
+PULL_BYTES = 1024 * 1024  # at most for one pull; with less, turns of both processes cost more
 
 # A worker has its own of these, or, as the release, no use for them.
 _NOT_SENT = (
@@ -118,11 +118,7 @@ class Body:
             return
         if self.left is not None:
             self.left -= len(data)
-        if len(data) <= 16384:
-            connection.send(HEADER.pack(b"B", len(data)), data)
-        else:  # two system calls cost less than a copy
-            connection.send(HEADER.pack(b"B", len(data)))
-            connection.send(data)
+        connection.send(HEADER.pack(b"B", len(data)), data)
 
 
 def _length(environ: Environ) -> int | None:

@@ -46,7 +46,7 @@ from collections.abc import Callable
 from typing import Any
 
 HEADER = struct.Struct("!cI")
-PULL_BYTES = 256 * 1024
+PULL_BYTES = 1024 * 1024  # of a body at once: fewer are slower, each is a turn of both processes
 YOUNG = 2.0  # seconds: whole seconds of mtime, and file systems that keep even ones only (FAT)
 TEXT_SIZE = 64 * 1024  # characters of a traceback; the router takes no longer one
 STATUS = re.compile(r"[1-9][0-9][0-9] [\t\x20-\x7e\x80-\xff]*\Z")
@@ -109,19 +109,26 @@ class PulledInput(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
+    def readall(self) -> bytes:
+        return b"".join(iter(lambda: self._pull(PULL_BYTES), b""))
+
     def readinto(self, buffer: Any) -> int:
-        size = min(len(buffer), PULL_BYTES, self._left)
+        data = self._pull(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def _pull(self, size: int) -> bytes:
+        size = min(size, PULL_BYTES, self._left)
         if size == 0:
-            return 0
+            return b""
         self._connection.send((b"P", struct.pack("!I", size)))
         kind, data = self._connection.receive()
         if kind == b"A":
             raise OSError(data.decode("utf-8", "replace"))
         if kind != b"B":
             raise RouterGone("the client went away")
-        buffer[: len(data)] = data
         self._left = self._left - len(data) if data else 0
-        return len(data)
+        return data
 
 
 class FileWrapper(wsgiref.util.FileWrapper):

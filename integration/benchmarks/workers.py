@@ -1,0 +1,240 @@
+"""Worker processes beside the application in this process, without httpd: the figures of both.
+
+Targets for a worker: at most 60 us added to a request of 1 KB, at most 25 MB of private memory for
+an idle Flask vhost, a release ready within 50 ms beyond its own import, two CPU-bound vhosts at 1.5
+times the throughput and a quarter of the p99, streams at 0.7 of the plain socket.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from integration.benchmarks.figures import percentile, print_table, quick, spread
+from integration.sites.environments import FLASK3, environment, site_packages
+from mod_wsgi_van.isolation.contract import Application, Isolation, Loaded, Source
+from mod_wsgi_van.isolation.imports import ImportsIsolation
+from mod_wsgi_van.isolation.process import ProcessIsolation
+from mod_wsgi_van.isolation.process.frames import CHUNK_BYTES
+
+KB, MB = 1 << 10, 1 << 20
+CLIENTS = 8
+
+PLAIN = """
+import os, time
+BEGUN = time.perf_counter()
+{imports}
+IMPORTED = time.perf_counter() - BEGUN
+BODIES = {{size: b"x" * size for size in (1 << 10, 1 << 16, 1 << 20)}}
+
+def app(environ, start_response):
+    kind, _, number = environ["PATH_INFO"][1:].partition("/")
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    if kind == "body":
+        return [BODIES[int(number)]]
+    if kind == "upload":
+        return [b"%d" % len(environ["wsgi.input"].read())]
+    if kind == "burn":
+        end = time.thread_time() + float(number)
+        while time.thread_time() < end:
+            pass
+        return [b"burnt"]
+    if kind == "stream":
+        size, _, blocks = number.partition("/")
+        return (BODIES[int(size)] for _ in range(int(blocks)))
+    return [repr((os.getpid(), IMPORTED)).encode()]
+"""
+FLASK = "from flask import Flask\nflask_app = Flask(__name__)"
+
+ISOLATIONS: dict[str, Callable[[], Isolation]] = {
+    "this process": ImportsIsolation,
+    "worker": ProcessIsolation,
+}
+
+
+@contextmanager
+def loaded(source: Source, isolation: Isolation) -> Iterator[Loaded]:
+    release = isolation.load(source)
+    try:
+        yield release
+    finally:
+        release.retire()
+
+
+def vhost(base: Path, name: str, env: Path, *, flask: bool = False) -> Source:
+    wsgi = base / name / "wsgi"
+    wsgi.mkdir(parents=True)
+    (wsgi / "app.py").write_text(PLAIN.format(imports=FLASK if flask else ""))
+    return Source(
+        host=name,
+        path=str(wsgi.parent),
+        directory=str(wsgi),
+        venv=str(env),
+        site_packages=(str(site_packages(env)),),
+        module_name="app",
+        object_name="app",
+        python=str(env / "bin" / "python"),
+    )
+
+
+def request(application: Application, path: str, body: bytes = b"") -> bytes:
+    """One request with the environ that Apache would make; returns the last block."""
+    environ: dict[str, Any] = {f"HTTP_X_{n}": "the value of a header" for n in range(20)}
+    environ |= {"REQUEST_METHOD": "POST" if body else "GET", "PATH_INFO": path}
+    environ |= {"SCRIPT_NAME": "", "QUERY_STRING": "", "SERVER_PROTOCOL": "HTTP/1.1"}
+    environ |= {"CONTENT_LENGTH": str(len(body)) if body else "", "wsgi.url_scheme": "http"}
+    environ |= {"wsgi.input": io.BytesIO(body), "wsgi.input_terminated": True}
+    block = b""
+    response = application(environ, lambda status, headers, exc_info=None: print)
+    for block in response:  # noqa: B007 - the last one is what is wanted
+        pass
+    if hasattr(response, "close"):
+        response.close()
+    return block
+
+
+def request_costs(base: Path, env: Path, rounds: int) -> None:
+    """Time of a request, alternating between both, and what the worker adds."""
+    source = vhost(base, "cost", env)
+    isolations = [make() for make in ISOLATIONS.values()]
+    with loaded(source, isolations[0]) as here, loaded(source, isolations[1]) as there:
+        rows = []
+        for name, path, body in (
+            ("response of 1 KB", f"/body/{KB}", b""),
+            ("response of 1 MB", f"/body/{MB}", b""),
+            ("upload of 1 MB", "/upload", b"x" * MB),
+        ):
+            pairs = [
+                [timed(request, release.application, path, body) for release in (here, there)]
+                for _ in range(rounds)
+            ]
+            added = [(there - here) * 1e6 for here, there in pairs]
+            rows.append([name, *(spread([p[i] * 1e6 for p in pairs], 0) for i in (0, 1))])
+            rows[-1].append(spread(added, 0))
+    for isolation in isolations:
+        isolation.shutdown()
+    print_table("Microseconds per request", ["", *ISOLATIONS, "added"], rows)
+
+
+def timed(act: Callable[..., object], *arguments: object) -> float:
+    begun = time.perf_counter()
+    act(*arguments)
+    return time.perf_counter() - begun
+
+
+def cpu_bound(base: Path, env: Path, seconds: float) -> None:
+    """Two vhosts, 1 ms of work per request, from 8 threads that ask both in turn."""
+    sources = [vhost(base, f"burn{number}", env) for number in range(2)]
+    rows = []
+    for name, make in ISOLATIONS.items():
+        isolation = make()
+        with loaded(sources[0], isolation) as one, loaded(sources[1], isolation) as two:
+            times = hammer([one.application, two.application], seconds)
+        isolation.shutdown()
+        p50, p99 = (percentile(times, part) * 1000 for part in (0.5, 0.99))
+        rows.append([name, f"{len(times) / seconds:.0f}", f"{p50:.1f}", f"{p99:.1f}"])
+    print_table(
+        f"Two CPU-bound vhosts, {CLIENTS} client threads", ["", "req/s", "p50 ms", "p99 ms"], rows
+    )
+
+
+def hammer(applications: list[Application], seconds: float) -> list[float]:
+    """The times of requests from all clients."""
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+
+    def client(number: int) -> None:
+        while time.perf_counter() < end:
+            number += 1
+            times.append(timed(request, applications[number % 2], "/burn/0.001"))
+
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return times
+
+
+def memory_and_starts(base: Path, env: Path, rounds: int) -> None:
+    """Private memory of an idle worker; time to the first answer, beyond the imports' own."""
+    rows = []
+    for name, flask in (("plain", False), ("Flask", True)):
+        source = vhost(base, f"start-{name}", env, flask=flask)
+        for kind, make in ISOLATIONS.items():
+            isolation = make()
+            first, beyond, private = [], [], []
+            for _ in range(rounds + 1):
+                begun = time.perf_counter()
+                with loaded(source, isolation) as release:
+                    pid, imports = eval(request(release.application, "/about"))
+                    first.append((time.perf_counter() - begun) * 1000)
+                    beyond.append(first[-1] - imports * 1000)
+                    private.append(private_memory(pid) / MB if pid != os.getpid() else 0.0)
+            isolation.shutdown()
+            held = spread(private[1:], 1) if private[0] else "-"
+            rows.append([name, kind, spread(first[1:], 0), spread(beyond[1:], 0), held])
+    heads = ["application", "", "first answer, ms", "beyond its imports, ms", "private MB idle"]
+    print_table("A cold vhost, or a new release", heads, rows)
+
+
+def private_memory(pid: int) -> int:
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return sum(int(kb) * 1024 for kb in re.findall(r"^Private_\w+:\s+(\d+)", text, re.MULTILINE))
+
+
+def streams(base: Path, env: Path, rounds: int) -> None:
+    """1 GB of response in blocks, beside a plain pair of sockets between two processes."""
+    isolation = ProcessIsolation()
+    rows = []
+    with loaded(vhost(base, "stream", env), isolation) as release:
+        for name, size in (("64 KB", 1 << 16), ("1 MB", MB)):
+            blocks = (1 << 30) // size
+            plain, ours = [], []
+            for _ in range(rounds):
+                plain.append(1 / timed(plain_stream, size, blocks))
+                ours.append(1 / timed(request, release.application, f"/stream/{size}/{blocks}"))
+            ratio = [our / bare for our, bare in zip(ours, plain, strict=True)]
+            rows.append([name, spread(plain), spread(ours), spread(ratio)])
+    isolation.shutdown()
+    print_table("Streamed response, GB/s", ["blocks of", "plain socket", "worker", "ratio"], rows)
+
+
+def plain_stream(size: int, blocks: int) -> None:
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        block = b"x" * size
+        for _ in range(blocks):
+            theirs.sendall(block)
+        os._exit(0)
+    theirs.close()
+    with ours:
+        while ours.recv(CHUNK_BYTES):
+            pass
+    os.waitpid(pid, 0)
+
+
+def main() -> None:
+    short = quick(__doc__ or "")
+    env = environment(getattr(sys, "_base_executable", sys.executable), FLASK3)
+    with tempfile.TemporaryDirectory(prefix="van-workers-") as directory:
+        base = Path(directory)
+        request_costs(base, env, 200 if short else 3000)
+        cpu_bound(base, env, 1.0 if short else 5.0)
+        memory_and_starts(base, env, 2 if short else 15)
+        streams(base, env, 1 if short else 7)
+
+
+if __name__ == "__main__":
+    main()
