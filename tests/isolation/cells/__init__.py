@@ -21,7 +21,7 @@ HERE = Path(__file__).resolve().parent
 BEYOND = ("lxml_trees", "shared_environ", "time_zone")
 CELLS = tuple(sorted(p.stem for p in (HERE / "site" / "cells").glob("[a-z]*.py")))
 PASSING = tuple(cell for cell in CELLS if cell not in BEYOND)
-TURNS = 6
+TURNS = 4
 
 
 @dataclass(frozen=True)
