@@ -6,6 +6,7 @@ import _imp
 import copyreg
 import gc
 import importlib
+import json
 import linecache
 import os
 import sys
@@ -400,6 +401,33 @@ def test_resource_tracker_of_multiprocessing_ends(load: Load, make_source: MakeS
     assert process.exists()
     loaded.retire()
     assert not process.exists()
+
+
+def test_paths_of_the_environment(load: Load, make_source: MakeSource) -> None:
+    app = (
+        "import json, sys, sysconfig\n"
+        "answer = lambda: json.dumps([sys.prefix, sys.exec_prefix, sys.executable, sys.path[0],\n"
+        "    sys.path[-1], sysconfig.get_path('purelib')])"
+    )
+    source = make_source({"wsgi/app.py": app, ".venv/lib/site-packages/x.py": ""}, python="/bin/sh")
+    prefix, exec_prefix, executable, first, last, purelib = json.loads(get(load(source)))
+    assert prefix == exec_prefix == source.venv and executable == "/bin/sh"
+    assert first == source.directory and (last,) == source.site_packages
+    assert purelib.startswith(f"{source.venv}/")
+
+
+def test_exit_handlers_that_cannot_be_described(load: Load, make_source: MakeSource) -> None:
+    app = (
+        "import atexit, weakref, threading\n"
+        "class Rude:\n"
+        "    def __repr__(self): raise SystemExit\n"
+        "    def __call__(self): raise KeyboardInterrupt\n"
+        "atexit.register(Rude())\n"
+        "weakref.finalize(threading.main_thread(), Rude())\n"
+        "answer = lambda: ''\n"
+    )
+    load(make_source({"wsgi/app.py": app})).retire()
+    assert "app" not in sys.modules
 
 
 def test_zip_files_on_the_path(load: Load, make_source: MakeSource, tmp_path: Path) -> None:

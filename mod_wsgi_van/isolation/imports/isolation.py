@@ -162,6 +162,8 @@ def _retire(system: System) -> None:
         # As text: a handler that keeps records would keep the release with the exception.
         _log.error("%s: %s\n%s", system.host, what, traceback.format_exc().rstrip())
 
-    system.run_exit_handlers(report)
-    purge(system, report)
-    system.close()
+    try:
+        system.run_exit_handlers(report)
+        purge(system, report)
+    finally:
+        system.close()

@@ -25,6 +25,8 @@ PRIVATE = frozenset(
         "_frozen_importlib_external", "pkgutil", "runpy", "zipimport", "site", "atexit",
         # setuptools brings a distutils of its own through sys.meta_path
         "distutils",
+        # paths below sys.prefix
+        "sysconfig",
         # the environment, and what hands it to children
         "os", "posixpath", "subprocess", "_posixsubprocess", "multiprocessing",
         # settings

@@ -24,11 +24,11 @@ Report = Callable[[str], None]
 def purge(system: System, report: Report) -> None:
     """Undo what code of the release registered; ``report`` logs the exception being handled."""
     for finalizer, info in list(internals.finalizers.items()):
-        if owned(system, info.func):
-            try:
+        try:
+            if owned(system, info.func):
                 finalizer() if info.atexit else finalizer.detach()  # as the end of a process would
-            except BaseException:  # code of the application, and it may exit
-                report(f"finalizer {info.func!r} failed")
+        except BaseException:  # code of the application, and it may exit
+            report("a finalizer failed")
     for forget in (_children, _overloads, _reducers, _ctypes, _lines, _caches):
         try:
             forget(system)

@@ -119,7 +119,7 @@ class System:
             try:
                 self.call(function, *args, **kwargs)
             except BaseException:  # an exit handler may well exit
-                report(f"exit handler {function!r} failed")
+                report("an exit handler failed")
 
     def close(self) -> None:
         """Take the release's names out of the real table."""
