@@ -1,9 +1,9 @@
 """The worker: serves the application of one vhost to its router, in the vhost's own Python (3.8+).
 
-Run as a script by ``bin/python`` of the environment; needs the standard library alone and imports
-nothing of mod_wsgi_van. It listens nowhere. All it has are two descriptors from the router: the
-*control* socket, over which it is told what to load and receives one socket for each concurrent
-request, and the *lifeline*, a pipe on which nothing is ever written.
+Run as a script by ``bin/python`` of the environment; needs the standard library alone. It listens
+nowhere: all it has are two descriptors from the router, the *control* socket, over which it is told
+what to load and receives one socket for each concurrent request, and the *lifeline*, a pipe on
+which nothing is ever written.
 
 On every socket travel frames: one byte of kind, four of length, the payload. To the worker:
 
@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import array
 import fcntl
-import functools
 import importlib.machinery
 import io
 import json
@@ -248,14 +247,11 @@ class Worker:
         for connection in self.connections:
             connection.socket.close()
 
-    def start_threads(self) -> None:
-        """Before the import: gevent would make them green, and the main thread always waits."""
-        for number in range(self.order["threads"]):
-            name = f"van-request-{number}"
-            threading.Thread(target=self.serve_connections, name=name, daemon=True).start()
-
     def load(self) -> None:
         order = self.order
+        for number in range(order["threads"]):  # before gevent, imported there, makes them green
+            name = f"van-request-{number}"
+            threading.Thread(target=self.serve_connections, name=name, daemon=True).start()
         sys.argv = ["mod_wsgi_van"]
         sys.path.insert(0, order["directory"])
         known = {os.path.realpath(path) for path in sys.path}
@@ -266,10 +262,9 @@ class Worker:
         module = sys.modules[order["module"]]
         file = getattr(module, "__file__", None) or order["directory"]
         where = f"object {order['object']!r} in {file}"
-        try:
-            self.application = functools.reduce(getattr, order["object"].split("."), module)
-        except AttributeError:
-            raise BadObject(f"{where} is missing", file) from None
+        if not hasattr(module, order["object"]):
+            raise BadObject(f"{where} is missing", file)
+        self.application = getattr(module, order["object"])
         if not callable(self.application):
             raise BadObject(f"{where} is not callable, but of {type(self.application)}", file)
 
@@ -414,7 +409,6 @@ def main() -> None:
     order = json.loads(control.receive()[1])
     prepare(order)
     worker = Worker(control, order)
-    worker.start_threads()
     try:
         worker.load()
     except BaseException as error:  # SystemExit too; the router says what it means
