@@ -143,6 +143,7 @@ def test_a_request_in_flight_outlives_its_release(serve: Serve, mode: str) -> No
     answers: list[str] = []
     waiting = threading.Thread(target=lambda: answers.append(running.ask(HOST, "/wait").text))
     waiting.start()
+    until(lambda: running.ask(HOST, "/counts").json()["waiting"] == 1, "the request has begun")
     running.tree.deploy(HOST, "plain", 2)
     until(lambda: "seen" in running.ask(HOST).json(), "the new release", tell=running.httpd.log)
     assert waiting.is_alive()

@@ -93,8 +93,8 @@ class Httpd:
 def descendants(pid: int) -> list[int]:
     """The processes below ``pid``, from /proc."""
     found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in _text(children).split():
             found += [int(child), *descendants(int(child))]
     return found
 
@@ -105,7 +105,12 @@ def daemons(httpd: Httpd) -> list[int]:
 
 
 def _title(pid: int) -> str:
+    return _text(Path(f"/proc/{pid}/cmdline"))
+
+
+def _text(file: Path) -> str:
+    """The text of a file below /proc, "" when its thread or process has ended meanwhile."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_text()
+        return file.read_text()
     except OSError:
         return ""

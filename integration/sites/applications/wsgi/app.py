@@ -11,7 +11,7 @@ from pathlib import Path
 
 LOAD = uuid.uuid4().hex
 GO = threading.Event()
-COUNTS = {"closed": 0, "sent": 0}
+COUNTS = {"closed": 0, "sent": 0, "waiting": 0}
 
 
 def app(environ, start_response):
@@ -108,6 +108,7 @@ def raises(environ, start_response):
 
 def wait(environ, start_response):
     """Answers when there is a file named go in the release's directory."""
+    COUNTS["waiting"] += 1
     end = time.monotonic() + 30
     while not Path(__file__).parent.with_name("go").exists() and time.monotonic() < end:
         time.sleep(0.01)
