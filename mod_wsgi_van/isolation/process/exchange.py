@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from mod_wsgi_van.errors import VanError
 from mod_wsgi_van.isolation.contract import Environ, Response, StartResponse
 from mod_wsgi_van.isolation.process.frames import (
+    AHEAD_BYTES,
     CHUNK_BYTES,
     HEADER,
     Connection,
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")  # RFC 9110, 9.2.1
 UNDELIVERED_TRIES = 4
+LARGE_BYTES = 16 * 1024
 
 _ASK_FOR_DESCRIPTOR = HEADER.pack(b"S", 0)
 
@@ -108,6 +110,7 @@ class Exchange:
         self._body = body
         self._blocks: deque[bytes] = deque()  # received before the server asked for them
         self._left = 0  # of the data frame that is being received
+        self._large = False  # it was long: so will the next be
         self._file: io.FileIO | None = None
         self._over = False
 
@@ -189,19 +192,20 @@ class Exchange:
     def _receive_data(self) -> bytes:
         """The next piece of data, b"" at the end of the response."""
         while not self._left:
-            kind, length = self._next_frame()
+            kind, length = self._next_frame(0 if self._large else AHEAD_BYTES)
             if kind != b"D":
                 self._end(kind, length)
                 return b""
             self._left = length
+            self._large = length > LARGE_BYTES
         data = self._connection.some(self._left)
         self._left -= len(data)
         return data
 
-    def _next_frame(self) -> tuple[bytes, int]:
+    def _next_frame(self, ahead: int = AHEAD_BYTES) -> tuple[bytes, int]:
         """The next frame that is about the response; pulls of the body are answered."""
         while True:
-            kind, length = self._connection.receive()
+            kind, length = self._connection.receive(ahead)
             if kind != b"P":
                 return kind, length
             self._body.answer(self._connection, self._connection.take(length))

@@ -15,6 +15,7 @@ HEAD_BYTES = 256 * 1024
 TEXT_BYTES = 256 * 1024  # of a traceback: a worker sends 64 K characters of it at most
 # Received at once of a large response. More is slower: beyond 128 KB malloc maps fresh pages.
 CHUNK_BYTES = 120 * 1024
+AHEAD_BYTES = 64 * 1024  # received at once where a frame begins: mostly all of a response
 
 # The longest payload of each kind; data is never held as a whole, so that it has no limit.
 _LIMITS = {b"H": HEAD_BYTES, b"D": 0xFFFFFFFF, b"P": 4, b"F": 0, b"E": 0, b"X": TEXT_BYTES}
@@ -65,10 +66,14 @@ class Connection:
         except OSError:
             raise Gone(unread=True) from None
 
-    def receive(self) -> tuple[bytes, int]:
-        """The kind and the length of the next frame, whose payload is then ``take``n."""
+    def receive(self, ahead: int = AHEAD_BYTES) -> tuple[bytes, int]:
+        """The kind and the length of the next frame, whose payload is then ``take``n.
+
+        ``ahead`` bytes are received where they have come: with 0 a large payload that follows is
+        not copied.
+        """
         if len(self._received) - self._at < 5:
-            self._fill(5)
+            self._fill(5, ahead)
         kind: bytes
         length: int
         kind, length = HEADER.unpack_from(self._received, self._at)
@@ -118,15 +123,11 @@ class Connection:
         except OSError:
             pass  # it has closed its end already
 
-    def _fill(self, length: int) -> None:
-        parts = [self._received[self._at :]]
-        missing = length - len(parts[0])
-        while missing > 0:
-            part = self._receive(max(missing, 65536))
-            parts.append(part)
-            missing -= len(part)
-        self._received = b"".join(parts)
+    def _fill(self, length: int, ahead: int = AHEAD_BYTES) -> None:
+        self._received = self._received[self._at :]
         self._at = 0
+        while (missing := length - len(self._received)) > 0:
+            self._received += self._receive(max(missing, ahead))
 
     def _receive(self, size: int) -> bytes:
         try:
