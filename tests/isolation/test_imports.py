@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import _imp
+import _thread
 import copyreg
+import functools
 import gc
 import importlib
 import json
 import linecache
+import operator
 import os
 import sys
 import threading
+import time
 import typing
 import weakref
 import zipfile
@@ -209,6 +213,21 @@ class TestTheRealTable:
         with pytest.raises(AttributeError):
             stand_in.NAME = 5  # type: ignore[attr-defined]
         assert "helper" in repr(stand_in)
+
+    def test_answers_c_code_without_a_frame(self, load: Load, make_source: MakeSource) -> None:
+        load(make_source(self.FILES))
+        found: list[Any] = []
+        look = functools.partial(getattr, sys.modules["helper"], "NAME", "nobody asked")
+        done = _thread.allocate_lock()
+        done.acquire()
+        # Neither function of this thread is Python: its stack is empty when it looks.
+        steps = map(operator.call, (look, done.release))
+        _thread.start_new_thread(found.extend, (steps,))
+        assert done.acquire(timeout=30)
+        deadline = time.monotonic() + 30
+        while not found:
+            assert time.monotonic() < deadline
+        assert found == ["nobody asked", None]
 
     def test_daemon_imports_its_own_module_of_a_name_that_a_vhost_has(
         self,

@@ -32,7 +32,10 @@ def asking(
 
     Bound to its arguments because stand-ins call it while the interpreter shuts down.
     """
-    frame = _frame(depth)
+    try:
+        frame = _frame(depth)
+    except ValueError:  # called by C code in a thread of its own: no Python frame at all
+        return None
     while frame is not None:
         names = frame.f_builtins
         if _mark in names:

@@ -17,7 +17,7 @@ import threading
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from .internals import real_modules
+from .internals import frozen_code, real_modules
 
 if TYPE_CHECKING:
     from .system import System
@@ -32,12 +32,13 @@ _files: dict[str, threading.RLock] = {}
 
 
 def private_imp(system: System) -> ModuleType:
-    """The ``_imp`` of one release: an import lock of its own, and the table kept whole."""
+    """The ``_imp`` of one release: an import lock of its own, and the real table kept whole."""
     private = ModuleType("_imp")
     vars(private).update(vars(_imp))
     vars(private).update(
         acquire_lock=system.lock.acquire,
         release_lock=system.lock.release,
+        get_frozen_object=frozen_code,
         create_dynamic=functools.partial(create_dynamic, system),
     )
     return private

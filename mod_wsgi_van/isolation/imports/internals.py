@@ -83,6 +83,8 @@ def check() -> None:
         )
 
 
+# The code of a module that is part of the interpreter, made once for all releases.
+frozen_code: Any = functools.cache(getattr(_imp, "get_frozen_object", repr))
 # Where the standard library is.
 stdlib_dir: str = getattr(sys, "_stdlib_dir", None) or os.path.dirname(os.__file__)
 # All weakref.finalize objects that are alive, with their functions.
@@ -175,8 +177,5 @@ def _execute(name: str, names: dict[str, Any]) -> ModuleType:
         if hasattr(real, attribute):
             setattr(module, attribute, getattr(real, attribute))
     vars(module)["__builtins__"] = names
-    exec(_frozen_code(name), vars(module))
+    exec(frozen_code(name), vars(module))
     return module
-
-
-_frozen_code = functools.cache(_imp.get_frozen_object)
