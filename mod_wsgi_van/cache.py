@@ -25,10 +25,22 @@ _serial = itertools.count(1)
 class Load:
     """One attempt to load a vhost; ``done`` is set when it has ended, either way."""
 
-    __slots__ = ("begun", "deadline", "done", "said_late", "slot", "started", "state")
+    __slots__ = (
+        "begun",
+        "deadline",
+        "done",
+        "hinted",
+        "said_late",
+        "slot",
+        "started",
+        "state",
+        "supersedes",
+    )
 
     def __init__(self, slot: Slot, timeout: float) -> None:
         self.slot = slot
+        self.supersedes = slot.loading is not None  # one that was late
+        self.hinted = False  # something was reported while it ran
         self.begun = time.time_ns()
         self.started = time.monotonic()
         self.deadline = self.started + timeout
@@ -80,6 +92,7 @@ class AppCache:
 
     def __init__(self, unknown_limit: int = UNKNOWN_LIMIT) -> None:
         self.lock = threading.Lock()
+        self.closed = False  # nothing is installed any more
         self.unknown_limit = unknown_limit
         # Host header as the client wrote it -> slot. A request reads it without the lock; it is
         # filled without it too, for losing an entry costs one look-up the slow way.
@@ -148,6 +161,9 @@ class AppCache:
             slot = load.slot
             if slot.loading is not load:
                 return False, None
+            if self.closed:
+                self._end(load)
+                return False, None
             old, slot.release = slot.release, release
             slot.state, slot.files = release.state, ()
             self._end(load)
@@ -158,6 +174,9 @@ class AppCache:
         with self.lock:
             slot = load.slot
             if slot.loading is not load:
+                return False
+            if self.closed:
+                self._end(load)
                 return False
             if not isinstance(slot.release, Release):
                 slot.release = answer
@@ -199,6 +218,11 @@ class AppCache:
         load.slot.loading = None
         load.slot.took = (load.begun, time.time_ns())
         load.done.set()
+
+    def close(self) -> None:
+        """Install nothing any more: the router is being shut down."""
+        with self.lock:
+            self.closed = True
 
     def rebase(self, slot: Slot, compared: State, state: State) -> None:
         """Replace the state to compare with by a newer one that was found equal to it."""

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .cache import AppCache, Slot
+from .cache import AppCache, Load, Slot
 from .errors import HookFailed
 from .loader import Loader, Missing
 from .loads import Loads
@@ -28,11 +28,13 @@ _PATIENCE = 10
 # longer than the seconds below waits for something, and does not count.
 _PARALLEL = 4
 _BUSY = 1.0
+_NOT_NOW = 0.02  # seconds until it is tried again
 # Seconds until a hook that raised is asked again: doubled each time, up to the second.
 _RETRY = (1.0, 60.0)
 # A change that a load makes itself is taken ever later; said once, when it is the third in a row.
 _OWN_CHANGES = 3
 _OWN_PAUSES = (0.1, 60.0)  # seconds
+_TICK = 20_000_000  # ns by which a file's ctime may lag: the kernel's clock for it is coarse
 
 
 class Why(enum.Enum):
@@ -94,13 +96,22 @@ class Changes:
         return min(times, default=None)
 
     def due(self, now: float) -> list[tuple[Slot, Why]]:
-        """Return what to look at now; what is not looked at in the end is not due again."""
-        found = [(each.slot, each.why) for each in self._pending.values() if each.due <= now]
+        """Return what to look at now."""
+        found, busy = [], self._is_busy()
+        for pending in self._pending.values():
+            if pending.due <= now and busy and pending.seen is not None:
+                pending.due = now + _NOT_NOW
+            elif pending.due <= now:
+                found.append((pending.slot, pending.why))
         for failing in self._failing.values():
             if failing.due <= now:
-                failing.due = now + failing.pause
                 found.append((failing.slot, Why.HINT))
         return found
+
+    def _is_busy(self) -> bool:
+        now = time.monotonic()
+        running = self._loads.running.copy()
+        return sum(now - load.started < _BUSY for load in running) >= _PARALLEL
 
     def drop(self, slot: Slot) -> None:
         """Forget what is pending for ``slot``."""
@@ -126,8 +137,14 @@ class Changes:
         """Compare what is there with what was loaded, and note or take the change."""
         load = slot.loading
         if load is not None and not load.late:
+            load.hinted = load.hinted or why is Why.HINT
             self.drop(slot)
-            return  # its end puts the slot back on the queue
+            return  # its end, or its being late, puts the slot back on the queue
+        if slot.unknown:
+            self.drop(slot)
+            if self._loader.exists(slot.path):
+                self._cache.reset(slot)
+            return  # the next request loads it
         try:
             state = self._loader.state(slot.path, slot.files)
         except Missing:
@@ -136,11 +153,12 @@ class Changes:
             self._complain(slot, error)
             return
         self._failing.pop(slot.watch_key, None)
-        if slot.unknown or (slot.release is None and load is None):
+        if load is None and slot.release is None:
             self.drop(slot)
-            if state is not None and slot.unknown:
-                self._cache.reset(slot)
             return  # the next request loads it
+        if load is not None and why is not Why.HINT and not _supersedes(load, state):
+            self.drop(slot)
+            return
         known = slot.state if load is None else load.state
         if state is not None and known is not None and self._unchanged(slot, known, state, why):
             self.drop(slot)
@@ -174,9 +192,10 @@ class Changes:
 
     def _note(self, slot: Slot, known: State | None, state: State | None, why: Why) -> None:
         now = time.monotonic()
+        swap = state is not None and known is not None and state.directory != known.directory
         pending = self._pending.get(slot.watch_key)
         if pending is None or (pending.own and why is Why.HINT):
-            own = self._is_own(slot, state)
+            own = self._is_own(slot, state, swap)
             pause = self._own_pause(slot, state) if own and why is not Why.HINT else None
             if pending is None or not own:
                 pending = Pending(slot, now, now + (pause or self._settle), state, why, own)
@@ -185,14 +204,12 @@ class Changes:
         if pending.due <= now < last:
             pending.due = min(now + self._restless(pending.seen, state), last)
         pending.seen = state
-        swap = state is not None and known is not None and state.directory != known.directory
         if pending.due <= now or (swap and pending.why is not Why.SWEEP):
             self._take(pending)
 
-    def _is_own(self, slot: Slot, state: State | None) -> bool:
+    def _is_own(self, slot: Slot, state: State | None, swap: bool) -> bool:
         """Whether the newest change was made while the vhost was being loaded last."""
-        version = state.version if state is not None else None
-        if isinstance(version, Version) and slot.took[0] <= version.changed <= slot.took[1]:
+        if not swap and _changed_during(slot.took, state):
             return True
         self._own_changes.pop(slot.watch_key, None)
         return False
@@ -227,10 +244,8 @@ class Changes:
 
     def _take(self, pending: Pending) -> None:
         slot = pending.slot
-        now = time.monotonic()
-        busy = sum(now - load.started < _BUSY for load in self._loads.running.copy())
-        if pending.seen is not None and busy >= _PARALLEL:
-            pending.due = now + 0.02
+        if pending.seen is not None and self._is_busy():
+            pending.due = time.monotonic() + _NOT_NOW
             return
         self.drop(slot)
         if pending.why is Why.SWEEP and not self._polled(slot.watch_key):
@@ -243,6 +258,7 @@ class Changes:
         if pending.seen is None:
             if slot.loading is None or slot.loading.late:
                 log.info("%s: unloaded: %s is gone", slot.host, self._loader.wsgi_path(slot.path))
+                self._own_changes.pop(slot.watch_key, None)
                 self._loads.ended(slot, self._loads.forget(slot)[1])
             return
         if isinstance(slot.release, Answer):
@@ -252,13 +268,32 @@ class Changes:
     def _complain(self, slot: Slot, error: HookFailed) -> None:
         """Say so once, and ask again later: what is not known now may be a change."""
         self.drop(slot)
-        if slot.unknown and self._loader.exists(slot.path):
-            self._cache.reset(slot)  # the next request loads it, and says what fails
-            return
+        now = time.monotonic()
         failing = self._failing.get(slot.watch_key)
         if failing is None or failing.text != str(error):
-            log.error("%s: %s; nothing is reloaded until it answers", slot.host, error)
-            failing = Failing(slot, str(error), _RETRY[0], 0.0)
+            if isinstance(slot.release, Release):  # else the load that failed has said it
+                log.error("%s: %s; nothing is reloaded until it answers", slot.host, error)
+            failing = Failing(slot, str(error), _RETRY[0], now + _RETRY[0])
             self._failing[slot.watch_key] = failing
-        failing.due = time.monotonic() + failing.pause
-        failing.pause = min(2 * failing.pause, _RETRY[1])
+        elif failing.due <= now:
+            failing.pause = min(2 * failing.pause, _RETRY[1])
+            failing.due = now + failing.pause
+
+
+def _supersedes(load: Load, state: State | None) -> bool:
+    """Whether a late load makes room for another one, when no event has asked for it just now.
+
+    What it may have changed itself is no reason, unless an event that was left to its end may
+    have been an edit; and that only once, or each load of a hanging import would leave a thread.
+    """
+    if load.state is not None and state is not None:
+        own = _changed_during((load.begun, time.time_ns()), state)
+        if not own or state.directory != load.state.directory:
+            return True
+    return state is None or (load.hinted and not load.supersedes)
+
+
+def _changed_during(period: tuple[int, int], state: State | None) -> bool:
+    """Whether the newest file is of that time, ns since the epoch."""
+    version = state.version if state is not None else None
+    return isinstance(version, Version) and period[0] - _TICK <= version.changed <= period[1]

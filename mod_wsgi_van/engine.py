@@ -6,6 +6,7 @@ share its inotify descriptor with children that have none of its threads.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import threading
@@ -99,7 +100,8 @@ class Engine:
     def start(self, environ: Environ) -> None:
         """Start the threads of this process, once; from a request thread.
 
-        Raises errors.WatchError when ``watch="inotify"`` cannot be had.
+        Raises errors.WatchError when ``watch="inotify"`` cannot be had, RuntimeError when a thread
+        cannot; the next request tries again.
         """
         if self._running or self._stopped:
             return
@@ -150,10 +152,10 @@ class Engine:
             self._reloader.stale(key)
 
     def complain(self, text: str) -> None:
-        """Log an error of a hook once, as long as few different ones come."""
+        """Log an error that requests meet once, as long as few different ones come."""
         if text not in self._complained and len(self._complained) < 1000:
             self._complained[text] = None
-            log.error("VAN008: %s; requests get 500 until it answers", text)
+            log.error("%s", text)
 
     def shutdown(self) -> None:
         """End the threads, retire all releases and end what the isolations own."""
@@ -161,6 +163,8 @@ class Engine:
             if self._stopped:
                 return
             self._stopped = True
+        atexit.unregister(self.shutdown)
+        self.cache.close()
         self.loader.closing()
         self._watcher.stop()
         if self._reloader is not None:

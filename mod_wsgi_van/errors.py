@@ -76,6 +76,12 @@ class HookFailed(LoadError):
     code = "VAN008"
 
 
+class Unreadable(HookFailed):
+    """What decides the version of a vhost may not be read by this process."""
+
+    code = "VAN015"
+
+
 class WatchError(VanError):
     """``watch="inotify"`` was asked for and inotify cannot be had; the text names the limit."""
 

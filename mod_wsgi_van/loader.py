@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from .errors import HookFailed
+from .errors import HookFailed, Unreadable
 from .isolation.choice import Choice, choose
 from .isolation.contract import Isolation, Source
 from .release import Lease, Release, State
+from .settings import ISOLATION
 from .version import Version, points
 from .watch.contract import Target
 
 T = TypeVar("T")
 
-_MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+_MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 class Hooks(Protocol):
@@ -81,7 +83,11 @@ class Loader:
         )
 
     def exists(self, path: Path) -> bool:
-        return os.path.isdir(self.wsgi_path(path))
+        """Whether there is such a vhost; one that cannot be read is one, which fails to load."""
+        try:
+            return stat.S_ISDIR(os.stat(self.wsgi_path(path)).st_mode)
+        except OSError as error:
+            return error.errno not in _MISSING
 
     def leads_to(self, path: Path) -> str:
         """Return what the wsgi directory resolves to now, however little of it exists."""
@@ -107,13 +113,18 @@ class Loader:
         except BaseException as error:  # a hook may call sys.exit(): that must not end our thread
             if isinstance(error, OSError) and error.errno in _MISSING and not self.exists(path):
                 raise Missing(path) from error
+            if isinstance(error, PermissionError):
+                raise Unreadable(
+                    f"{error.filename or path} cannot be read: {error.strerror}; give this"
+                    " process's user permission to read it and to enter the directories above"
+                ) from error
             raise HookFailed(f"get_version({str(path)!r}) raised {error!r}") from error
         return State(version, directory, points(files))
 
     def load(self, host: str, path: Path, state: State) -> Loading:
         """Load what ``state`` was measured of; raises LoadError."""
         source = self._source(host, path, state.directory)
-        choice = choose(source, _ask("get_isolation", self._hooks.get_isolation, path))
+        choice = choose(source, _ask("get_isolation", self._isolation_of, path))
         loaded = self._isolation(choice.isolation).load(source)
         lease = Lease(state.directory)
         return Loading(Release(loaded.application, lease, loaded, state, choice.isolation), choice)
@@ -128,11 +139,20 @@ class Loader:
             site_packages=_ask("get_venv_paths", self._venv_paths, path),
             module_name=hooks.module_name,
             object_name=hooks.object_name,
-            python=os.path.abspath(_ask("get_python", hooks.get_python, path)),
+            python=_ask("get_python", lambda path: os.path.abspath(hooks.get_python(path)), path),
         )
 
     def _venv_paths(self, path: Path) -> tuple[str, ...]:
-        return tuple(os.path.realpath(found) for found in self._hooks.get_venv_paths(path))
+        found = self._hooks.get_venv_paths(path)
+        if isinstance(found, (str, bytes)):
+            raise TypeError(f"one path was returned and not a list of paths: {found!r}")
+        return tuple(os.path.realpath(each) for each in found)
+
+    def _isolation_of(self, path: Path) -> str:
+        found = self._hooks.get_isolation(path)
+        if found not in ISOLATION:
+            raise ValueError(f"{found!r} was returned and not one of {', '.join(ISOLATION)}")
+        return found
 
     def _isolation(self, name: str) -> Isolation:
         with self._lock:

@@ -165,7 +165,8 @@ class Reloader:
             self._sweeping, self._sweep_cost = iter(self._cache), 0.0
         slots = list(islice(self._sweeping, _SWEEP_STEP))
         for slot in slots:
-            if slot.release is not None and slot not in self._changes:
+            known = slot.release is not None or slot.loading is not None
+            if known and slot not in self._changes:
                 self._guarded(self._sweep_one, slot)
         self._sweep_cost += time.monotonic() - now
         if slots:

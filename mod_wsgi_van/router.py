@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import answers, settings
 from .engine import Engine, Timing
-from .errors import BadHost
+from .errors import BadHost, WatchError
 from .hosts import Pattern, normalise
 from .ignore import DEFAULT, Ignore
 from .isolation.contract import Environ, Isolation, Response, StartResponse
@@ -212,15 +212,27 @@ class Router:
 
     def _find(self, environ: Environ) -> Release | Answer:
         """The slow path: parse the host, find its slot, load it or wait for whoever does."""
-        self._engine.start(environ)
-        header = environ.get("HTTP_HOST")
+        header, host = environ.get("HTTP_HOST"), ""
+        try:
+            self._engine.start(environ)
+        except Exception as error:
+            self._engine.complain(
+                str(error)
+                if isinstance(error, WatchError)
+                else f"VAN016: the router cannot start its threads: {error!r}; raise the limit of"
+                " processes (RLIMIT_NPROC, the pids limit of the container) or of memory"
+            )
+            return self._broken
         try:
             host = normalise(header if header is not None else environ.get("SERVER_NAME", ""))
             path = self._server_path(host, environ)
         except BadHost:
             return self._bad_request
-        except Exception as error:
-            self._engine.complain(f"get_server_path({host!r}) raised {error!r}")
+        except BaseException as error:
+            self._engine.complain(
+                f"VAN008: get_server_path({host!r}) raised {error!r}; requests get 500 until it"
+                " answers"
+            )
             return self._broken
         slot, release = self._engine.release(host, path)
         if header is not None and not self._pattern.uses_port:
@@ -230,7 +242,10 @@ class Router:
     def _server_path(self, host: str, environ: Environ) -> Path:
         if self._pattern.uses_port and type(self).get_server_path is Router.get_server_path:
             return self.get_server_path(host, int(environ.get("SERVER_PORT") or 80))
-        return Path(self.get_server_path(host))
+        path = Path(self.get_server_path(host))
+        if "\0" in str(path):
+            raise ValueError(f"a path with a NUL was returned: {str(path)!r}")
+        return path
 
     def _answer_not_found(self, environ: Environ, start_response: StartResponse) -> Response:
         return self.not_found(environ, start_response)

@@ -5,7 +5,11 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import resource
 import shutil
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 from pathlib import Path
@@ -241,3 +245,145 @@ def test_shutdown_of_many_vhosts_collects_no_garbage_for_each(
     collections = gc.get_stats()[2]["collections"]
     router.shutdown()
     assert gc.get_stats()[2]["collections"] - collections < 3
+
+
+def test_an_import_that_writes_and_hangs_is_not_started_again_and_again(
+    tmp_path: Path, make_router: Any
+) -> None:
+    source = f"""
+    import pathlib, time
+    with open({str(tmp_path / "begun")!r}, "a") as file:
+        file.write("x")
+    (pathlib.Path(__file__).parent / "stamp.txt").write_text("")
+    """
+    source = textwrap.dedent(source) + HANGS.format(go=str(tmp_path / "go"))
+    write(tmp_path / "a.test" / "wsgi" / "app.py", source + app("1"))
+    router = make_router(load_timeout=0.2, sweep_interval=0.3)
+    assert get(router.application, "a.test").status == 503
+    time.sleep(2)
+    assert len((tmp_path / "begun").read_text()) <= 2
+    (tmp_path / "a.test" / "wsgi" / "app.py").write_text(app("mended"))
+    wait_for(router.application, "a.test", "mended")
+    (tmp_path / "go").touch()
+
+
+def test_hosts_made_up_by_clients_ask_no_hook(
+    tmp_path: Path, make_router: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Raises(Router):
+        def get_version(self, path: Path) -> object:
+            raise RuntimeError(path.name)
+
+    router = make_router(Raises)
+    for number in range(300):
+        assert get(router.application, f"h{number}.test").status == 404
+    time.sleep(0.5)  # some sweeps
+    assert not caplog.records
+
+
+def test_quick_swaps_are_not_taken_for_changes_of_the_load_itself(
+    tmp_path: Path, make_router: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    slow = "import time\ntime.sleep(0.1)\n"
+    deploy(tmp_path, "a.test", release(tmp_path, "a.test", 0, slow + app("0")))
+    router = make_router()
+    wait_for(router.application, "a.test", "0")
+    for number in range(1, 8):  # each is built while the one before it is being loaded
+        deploy(tmp_path, "a.test", release(tmp_path, "a.test", number, slow + app(str(number))))
+        time.sleep(0.05)
+    wait_for(router.application, "a.test", "7")
+    assert logged(caplog, "VAN014") == 0
+
+
+@pytest.mark.parametrize(
+    ("hook", "value"),
+    [("get_isolation", "thread"), ("get_venv_paths", "/srv/env"), ("get_python", None)],
+)
+def test_a_hook_that_returns_nonsense(
+    tmp_path: Path, make_router: Any, caplog: pytest.LogCaptureFixture, hook: str, value: Any
+) -> None:
+    site(tmp_path, "a.test", "1")
+    router = make_router(type("Ours", (Router,), {hook: lambda self, path: value}))
+    assert get(router.application, "a.test").status == 500
+    wait(lambda: logged(caplog, f"VAN008: {hook}("), "the error in the log")
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("result", ["a\0b", KeyError("x"), SystemExit(3)])
+def test_a_get_server_path_that_fails(tmp_path: Path, make_router: Any, result: Any) -> None:
+    class Ours(Router):
+        def get_server_path(self, host_name: str) -> Any:  # type: ignore[override]
+            if isinstance(result, BaseException):
+                raise result
+            return result
+
+    router = make_router(Ours)
+    for _ in range(2):
+        assert get(router.application, "a.test").status == 500
+
+
+def test_a_load_that_ends_after_the_shutdown_is_retired(tmp_path: Path, make_router: Any) -> None:
+    exited = tmp_path / "exited"
+    exits = f"import atexit\natexit.register(lambda: open({str(exited)!r}, 'w').close())\n"
+    source = exits + HANGS.format(go=str(tmp_path / "go"))
+    write(tmp_path / "a.test" / "wsgi" / "app.py", source + app("1"))
+    router = make_router(load_timeout=0.2)
+    assert get(router.application, "a.test").status == 503
+    router.shutdown()
+    (tmp_path / "go").touch()
+    wait(exited.exists, "the exit handlers")
+    assert get(router.application, "a.test").status == 503
+
+
+def test_inotify_that_cannot_be_had(
+    tmp_path: Path, make_router: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    site(tmp_path, "a.test", "1")
+    router = make_router(watch="inotify")
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limit[1]))
+    try:
+        first, second = (get(router.application, "a.test").status for _ in range(2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    assert (first, second) == (500, 500)
+    assert logged(caplog, "VAN020") == 1
+    assert get(router.application, "a.test").body == "1"
+
+
+def test_a_vhost_that_may_not_be_read(tmp_path: Path) -> None:
+    """In a process without root's rights, which pass every check."""
+    import_path = os.pathsep.join(sys.path)
+    site(tmp_path, "a.test", "1")
+    (tmp_path / "a.test").chmod(0)
+    for directory in (tmp_path, *tmp_path.parents[:-1]):
+        directory.chmod(directory.stat().st_mode | 0o055)
+    program = f"""
+    import logging, os, sys
+    sys.path[:0] = {import_path!r}.split(os.pathsep)
+    from sites import *
+    from mod_wsgi_van import Router
+    router = Router(base_path={str(tmp_path)!r}, update_interval=0.1)
+    if os.geteuid() == 0:
+        get(router.application, "warm.test")
+        os.setegid(65534); os.seteuid(65534)
+    assert get(router.application, "a.test").status == 500
+    print("asked", flush=True)
+    sys.stdin.readline()
+    os.seteuid(os.getuid())
+    wait_for(router.application, "a.test", "1")
+    router.shutdown()
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None and process.stdout is not None
+    line = process.stdout.readline()
+    (tmp_path / "a.test").chmod(0o755)
+    _, log = process.communicate("\n" if line else "", timeout=60)
+    assert process.returncode == 0, log
+    assert log.count("VAN015") == 1, log

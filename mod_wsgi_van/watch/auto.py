@@ -93,7 +93,7 @@ class Auto:
             if why is None:
                 self._polling.remove(key)
             else:
-                self._say(why.kind, str(why), key)
+                self._say(why.kind, str(why), target.path)
                 self._poll(key, target)
 
     def polled(self, key: str) -> bool:
@@ -126,7 +126,7 @@ class Auto:
         """inotify let a key go; called from its worker thread."""
         with self._lock:
             if not self._stopped and not self._inotify.knows(key):
-                self._say(why.kind, str(why), key)
+                self._say(why.kind, str(why), target.path)
                 self._poll(key, target)
 
     def _poll(self, key: str, target: Target) -> None:
