@@ -137,6 +137,30 @@ def test_nothing_of_a_retired_release_is_reachable(
     assert application() is None, gc.get_referrers(application())
 
 
+def test_threads_of_the_server_keep_nothing(load: Load, make_source: MakeSource) -> None:
+    app = (
+        "import contextvars, threading\n"
+        "class K:\n"
+        "    def method(self): return answer\n"
+        "variable, local = contextvars.ContextVar('variable'), threading.local()\n"
+        "def answer():\n"
+        "    before = variable.get('new') != 'new'\n"
+        "    variable.set(K())\n"
+        "    local.value = K()\n"
+        "    return str(before)\n"
+    )
+    retired = load(make_source({"wsgi/app.py": app}, "one.test"))
+    stays = load(make_source({"wsgi/app.py": app}, "two.test"))
+    with ThreadPoolExecutor(1) as server:
+        for vhost in (retired, stays):
+            assert server.submit(get, vhost).result() == "False"
+        application = weakref.ref(retired.application)
+        del vhost
+        retired.retire()
+        assert application() is None
+        assert server.submit(get, stays).result() == "True", "its values are left alone"
+
+
 @pytest.mark.parametrize("code", ["raise ValueError", "import sys; sys.exit()", "app = 3", "1 +"])
 def test_nothing_of_a_failed_load_is_reachable(make_source: MakeSource, code: str) -> None:
     source = make_source({"wsgi/helper.py": "import weakref\nclass Thing: pass\n"})
