@@ -272,7 +272,7 @@ class Changes:
         failing = self._failing.get(slot.watch_key)
         if failing is None or failing.text != str(error):
             if isinstance(slot.release, Release):  # else the load that failed has said it
-                log.error("%s: %s; nothing is reloaded until it answers", slot.host, error)
+                log.error("%s; nothing is reloaded until it answers", error.of(slot.host))
             failing = Failing(slot, str(error), _RETRY[0], now + _RETRY[0])
             self._failing[slot.watch_key] = failing
         elif failing.due <= now:

@@ -14,6 +14,10 @@ class VanError(Exception):
     def __str__(self) -> str:
         return f"{self.code}: {super().__str__()}"
 
+    def of(self, host: str) -> str:
+        """Return it as the beginning of a log line about ``host``, which its text may name too."""
+        return f"{host}: {self.code}: {super().__str__().removeprefix(f'{host}: ')}"
+
 
 class BadHost(VanError):
     """The Host header cannot name a vhost; the client gets 400."""

@@ -211,9 +211,8 @@ def say_failed(slot: Slot, error: LoadError, wsgi_path: str) -> None:
     else:
         outcome = "requests get 500"
     log.error(
-        "%s: %s; %s until something changes in %s%s",
-        slot.host,
-        error,
+        "%s; %s until something changes in %s%s",
+        error.of(slot.host),
         outcome,
         wsgi_path,
         "\n" + error.details.rstrip() if error.details else "",

@@ -7,6 +7,7 @@ request. Threads start with the first request of a process, see ``engine``.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
@@ -182,8 +183,14 @@ class Router:
         return self.isolation
 
     def get_python(self, path: Path) -> Path:
-        """Return the interpreter of the vhost's worker process. Called from loading threads."""
-        return path / self.venv_name / "bin" / "python"
+        """Return the interpreter of the vhost's worker process. Called from loading threads.
+
+        Without an environment that is the one that this process's own was made with.
+        """
+        venv = path / self.venv_name
+        if venv.exists():
+            return venv / "bin" / "python"
+        return Path(sys.base_prefix, "bin", "python{}.{}".format(*sys.version_info[:2]))
 
     def not_found(self, environ: Environ, start_response: StartResponse) -> Response:
         """Answer for a vhost that does not exist; a WSGI application."""

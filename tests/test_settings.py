@@ -96,3 +96,10 @@ def test_settings_given_by_position_and_those_that_do_not_exist() -> None:
         Router(setle=1)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="twice"):
         Router("/srv", base_path="/www")  # type: ignore[misc]
+
+
+def test_the_interpreter_of_a_worker(tmp_path: Path) -> None:
+    router = Router(base_path=str(tmp_path))
+    assert router.get_python(tmp_path).resolve().name.startswith("python3")
+    (tmp_path / ".venv").mkdir()
+    assert router.get_python(tmp_path) == tmp_path / ".venv" / "bin" / "python"
