@@ -17,6 +17,7 @@ from .watch.contract import Target
 # An ignored file that changed at most so long before its directory explains the directory's mtime:
 # SQLite deletes its journal right after it has written the database beside it.
 _EXPLAINED = 100_000_000  # ns
+_TRIES = 5  # at a directory in which names come and go all the time
 
 
 @dataclass(frozen=True, slots=True, eq=False)

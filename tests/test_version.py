@@ -173,3 +173,17 @@ def test_the_default_globs_leave_code_alone() -> None:
     names = ["app.py", ".env", "settings.toml", "index.html", "a.so", "x.mo", ".htaccess", "1.py"]
     assert not [name for name in names if ignore(name)]
     assert not Ignore(())("anything")
+
+
+def test_an_ignored_name_that_appears_while_it_is_measured(wsgi: Path) -> None:
+    """The names and the mtime that are compared must be of the same moment."""
+
+    class Appearing(Ignore):
+        def __call__(self, name: str) -> bool:
+            (wsgi / "__pycache__").mkdir(exist_ok=True)
+            return super().__call__(name)
+
+    target = Target(str(wsgi))
+    during = measure(target, Appearing())
+    assert during == measure(target, Ignore())
+    assert not measure(target, Ignore()).touched_since(during)
