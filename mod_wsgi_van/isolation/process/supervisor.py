@@ -54,8 +54,9 @@ class Supervisor:
     def __init__(self, settings: ProcessSettings) -> None:
         self._settings = settings
         # Guards the thread's start and stop, and the descriptor that wakes it: a write after it
-        # was closed would go to whoever has its number then.
-        self._lock = threading.Lock()
+        # was closed would go to whoever has its number then. Reentrant: the garbage collector may
+        # drop a response, and so post a command, in the middle of another.
+        self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
         self._stopped = False
         self._begin()
@@ -137,7 +138,7 @@ class Supervisor:
         for connection in self._abandoned:
             connection.socket.close()
         self._close_own()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._thread = None
         self._begin()
 
