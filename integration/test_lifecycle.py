@@ -50,7 +50,10 @@ def test_graceful_restarts_under_load_lose_nothing_that_was_begun(serve: Serve, 
     if mode == "embedded":
         assert not load.bad, load.bad[:5]
     else:
-        assert all(APACHES_OWN in bad for bad in load.bad), load.bad[:5]
+        # What reaches a router whose workers have been told to end is refused, too: with a 503.
+        allowed = (APACHES_OWN, "not 200: 503") if mode == "workers" else (APACHES_OWN,)
+        others = [bad for bad in load.bad if not any(text in bad for text in allowed)]
+        assert not others, others[:5]
 
 
 # Of the error page that httpd makes itself; the router's and the application's have none.
