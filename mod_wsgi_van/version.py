@@ -76,9 +76,13 @@ def measure(target: Target, ignore: Ignore) -> Version:
             latest = max(latest, (ctime, name))
     rows.sort()
     rows.extend(_further(target, ignore))
-    ignored, explained = (
-        _ignored(directory, ignore, top.st_mtime_ns) if target.tree else ("", False)
-    )
+    ignored, explained = "", False
+    if target.tree:
+        for _ in range(_TRIES):  # until its names and its mtime are of the same moment
+            ignored, explained = _ignored(directory, ignore, top.st_mtime_ns)
+            before, top = top, os.stat(directory)
+            if top.st_mtime_ns == before.st_mtime_ns:
+                break
     return Version(
         directory=directory,
         code=_digest("\n".join(rows)),
