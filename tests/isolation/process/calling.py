@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import stat
 import sys
+import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -118,3 +120,20 @@ def runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def vhost(directory: Path, text: str) -> Path:
+    (directory / "wsgi").mkdir(parents=True)
+    (directory / "wsgi" / "app.py").write_text(textwrap.dedent(text))
+    return directory
+
+
+def pid_of(application: Application) -> int:
+    pid: int = ask(application, "about").json["pid"]
+    return pid
+
+
+def make_script(path: Path, text: str) -> str:
+    path.write_text(textwrap.dedent(text))
+    path.chmod(stat.S_IRWXU)
+    return str(path)

@@ -1,15 +1,13 @@
-"""From the start of a worker to its end, whoever's end that is."""
+"""How a worker is started, what it has, and how it grows old."""
 
 from __future__ import annotations
 
+import io
 import logging
 import os
-import resource
 import signal
-import stat
 import subprocess
 import sys
-import textwrap
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,23 +16,22 @@ import pytest
 
 from mod_wsgi_van.errors import BadObject, ImportFailed, LoadError, LoadTimeout, WorkerFailed
 from mod_wsgi_van.isolation.contract import Application
-from mod_wsgi_van.isolation.process import ProcessIsolation, ProcessSettings
+from mod_wsgi_van.isolation.process import ProcessIsolation
 
-from .calling import PYTHONS, SITE, Call, ask, make_environ, runs, source, wait
+from .calling import (
+    PYTHONS,
+    SITE,
+    ask,
+    make_script,
+    pid_of,
+    runs,
+    source,
+    vhost,
+    wait,
+)
 
 Load = Callable[..., Application]
 MakeIsolation = Callable[..., ProcessIsolation]
-
-
-def vhost(directory: Path, text: str) -> Path:
-    (directory / "wsgi").mkdir(parents=True)
-    (directory / "wsgi" / "app.py").write_text(textwrap.dedent(text))
-    return directory
-
-
-def pid_of(application: Application) -> int:
-    pid: int = ask(application, "about").json["pid"]
-    return pid
 
 
 # Loading.
@@ -98,12 +95,6 @@ def test_a_shutdown_does_not_wait_for_an_import(
             loading.result(20)
     with pytest.raises(WorkerFailed, match="shutting down"):
         isolation.load(source())
-
-
-def make_script(path: Path, text: str) -> str:
-    path.write_text(textwrap.dedent(text))
-    path.chmod(stat.S_IRWXU)
-    return str(path)
 
 
 def test_a_python_that_cannot_start(make_isolation: MakeIsolation, tmp_path: Path) -> None:
@@ -199,7 +190,15 @@ def test_process_environ(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
 
-def test_output_reaches_stderr_with_the_name(load: Load, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def stderr(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """Not capfd: what is written while it is read would be lost."""
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    return stream
+
+
+def test_output_reaches_stderr_with_the_name(load: Load, stderr: io.StringIO) -> None:
     application = load()
     ask(application, "talks")
     expected = [
@@ -210,30 +209,14 @@ def test_output_reaches_stderr_with_the_name(load: Load, capfd: pytest.CaptureFi
         "\\x1b[31mforged",
         "from a child",
     ]
-    written = ""
-
-    def complete() -> bool:
-        nonlocal written
-        written += capfd.readouterr().err
-        return "from a child\n" in written
-
-    wait(complete)
-    assert written.splitlines() == [f"[a.test] {line}" for line in expected]
+    wait(lambda: "from a child\n" in stderr.getvalue())
+    assert stderr.getvalue().splitlines() == [f"[a.test] {line}" for line in expected]
 
 
-def test_a_flood_is_held_back_and_loses_nothing(
-    load: Load, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_flood_is_held_back_and_loses_nothing(load: Load, stderr: io.StringIO) -> None:
     application = load()
     ask(application, "floods", QUERY_STRING="30")
-    written = ""
-
-    def complete() -> bool:
-        nonlocal written
-        written += capfd.readouterr().err
-        return written.count("flood ") == 30000
-
-    wait(complete)
+    wait(lambda: stderr.getvalue().count("flood ") == 30000)
 
 
 # Growing old.
@@ -289,230 +272,3 @@ def test_several_workers_of_a_vhost(load: Load) -> None:
             return len({each.result(20).json for each in asked}) == 2
 
     wait(two_again, "a second worker")
-
-
-# The end.
-
-
-@pytest.mark.parametrize("python", sorted(PYTHONS))
-def test_exit_handlers_run_and_requests_end_first(
-    make_isolation: MakeIsolation, tmp_path: Path, python: str
-) -> None:
-    vhost(
-        tmp_path,
-        f"""
-        import atexit, threading, time
-        atexit.register(lambda: open({str(tmp_path / "exit")!r}, "w").close())
-        def app(environ, start_response):
-            start_response("200 OK", [("Content-Type", "text/plain")])
-            yield b"first"
-            time.sleep(0.5)
-            yield b"last"
-        """,
-    )
-    loaded = make_isolation().load(source(tmp_path, PYTHONS[python]))
-    call = Call(loaded.application, make_environ(""))
-    assert next(call.blocks) == b"first"
-    loaded.retire()
-    loaded.retire()
-    assert call.finish().body == b"last"
-    wait((tmp_path / "exit").exists)
-    assert ask(loaded.application, "").status == "503 Service Unavailable"
-
-
-def test_an_exit_handler_that_hangs(make_isolation: MakeIsolation, tmp_path: Path) -> None:
-    text = "import atexit, os, time\natexit.register(time.sleep, 600)\n"
-    text += "def app(environ, start_response):\n    start_response('200 OK', [])\n"
-    vhost(tmp_path, text + "    return [b'%d' % os.getpid()]\n")
-    isolation = make_isolation(shutdown_timeout=0.2)
-    loaded = isolation.load(source(tmp_path))
-    call = Call(loaded.application, make_environ(""))
-    pid = int(call.finish().body)
-    loaded.retire()
-    wait(lambda: not runs(pid))
-
-
-def test_a_shutdown_ends_all_workers(make_isolation: MakeIsolation) -> None:
-    isolation = make_isolation()
-    applications = [isolation.load(source(host=f"{n}.test")).application for n in range(5)]
-    pids = [pid_of(application) for application in applications]
-    isolation.shutdown()
-    isolation.shutdown()
-    assert not any(runs(pid) for pid in pids)
-    assert ask(applications[0], "about").status == "503 Service Unavailable"
-
-
-ROUTER = """
-import os, sys, threading, time
-sys.path[:0] = [{tests!r}]
-from calling import *
-from mod_wsgi_van.isolation.process import ProcessIsolation, ProcessSettings
-isolation = ProcessIsolation(ProcessSettings())
-applications = [isolation.load(source(host=f"{{n}}.test")).application for n in range(3)]
-pids = [ask(application, "about").json["pid"] for application in applications]
-"""
-
-
-def start_router(text: str) -> tuple[subprocess.Popen[str], list[int]]:
-    """A router in a process of its own; the processes that it prints."""
-    program = ROUTER.format(tests=str(Path(__file__).parent)) + textwrap.dedent(text)
-    router = subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", program], stdout=subprocess.PIPE, text=True
-    )
-    assert router.stdout is not None
-    pids = [int(word) for word in router.stdout.readline().split()]
-    router.stdout.close()
-    return router, pids
-
-
-@pytest.mark.parametrize(
-    "state", ["idle", "holds_the_gil", "hangs", "stopped", "loading", "child holds sockets"]
-)
-def test_workers_end_when_their_router_is_killed(state: str) -> None:
-    """With SIGKILL: it cannot say goodbye, and not every worker can listen."""
-    router, pids = start_router(
-        f"""
-        state = {state!r}
-        if state in ("holds_the_gil", "hangs"):
-            for application in applications:
-                threading.Thread(target=ask, args=(application, state), daemon=True).start()
-            time.sleep(0.3)
-        if state == "stopped":
-            for pid in pids:
-                os.kill(pid, 19)
-        if state == "child holds sockets":
-            pids += [int(ask(application, "sleeper").body) for application in applications]
-        if state == "loading":
-            import tempfile
-            place = Path(tempfile.mkdtemp())
-            (place / "wsgi").mkdir()
-            text = f"import os, time; open({{str(place / 'pid')!r}}, 'w').write(str(os.getpid()))"
-            (place / "wsgi/app.py").write_text(text + "; time.sleep(600)")
-            threading.Thread(target=isolation.load, args=(source(place),), daemon=True).start()
-            wait(lambda: (place / "pid").exists() and (place / "pid").read_text())
-            pids.append(int((place / "pid").read_text()))
-            import shutil
-            shutil.rmtree(place)
-        print(*pids, flush=True)
-        time.sleep(600)
-        """
-    )
-    assert len(pids) >= 3 and all(map(runs, pids))
-    router.kill()
-    router.wait()
-    wait(lambda: not any(map(runs, pids)), "the end of the workers", seconds=10)
-
-
-def test_workers_end_when_their_router_ends_without_a_word() -> None:
-    router, pids = start_router("print(*pids, flush=True)\nos._exit(0)")
-    assert len(pids) == 3
-    assert router.wait(20) == 0
-    wait(lambda: not any(map(runs, pids)), "the end of the workers", seconds=10)
-
-
-def test_a_forked_child_has_workers_of_its_own() -> None:
-    """And leaves the parent's alone, whether it uses its copy, shuts it down or is killed."""
-    router, pids = start_router(
-        """
-        os.register_at_fork(after_in_child=isolation.after_fork)
-        children = []
-        for number in range(3):
-            child = os.fork()
-            if child == 0:
-                status = 1
-                try:
-                    if number != 2:
-                        own = [ask(each, "about").json["pid"] for each in applications]
-                        assert not set(own) & set(pids)
-                    if number == 0:
-                        isolation.shutdown()
-                        assert not any(map(runs, own))
-                    status = 0
-                finally:
-                    os._exit(status)
-            children.append(child)
-        statuses = [os.waitpid(child, 0)[1] for child in children]
-        assert statuses == [0, 0, 0], statuses
-        assert [ask(application, "about").json["pid"] for application in applications] == pids
-        isolation.shutdown()
-        assert not any(map(runs, pids))
-        print(*pids, flush=True)
-        """
-    )
-    assert len(pids) == 3
-    assert router.wait(60) == 0
-
-
-# Nothing left to be had.
-
-
-def test_no_more_descriptors(
-    make_isolation: MakeIsolation, caplog: pytest.LogCaptureFixture
-) -> None:
-    isolation = make_isolation()
-    application = isolation.load(source()).application
-    asked = Call(application, make_environ("hangs_later"))  # its connection is taken
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    held = [os.open("/dev/null", os.O_RDONLY)]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(held) + 1, hard))
-    try:
-        call = Call(application, make_environ("empty"))
-        with pytest.raises(WorkerFailed, match="LimitNOFILE"):
-            isolation.load(source(host="b.test"))
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        os.close(held[0])
-    assert call.finish().status == "503 Service Unavailable"
-    assert "VAN038: no connection to its worker" in caplog.text
-    asked.close()
-    assert ask(application, "empty").status == "204 No Content"
-
-
-def test_no_more_processes(make_isolation: MakeIsolation, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As root no limit of processes holds: the error is made where Popen would raise it."""
-
-    def no_process(*arguments: object, **keywords: object) -> None:
-        raise BlockingIOError(11, "Resource temporarily unavailable")
-
-    isolation = make_isolation()
-    application = isolation.load(source()).application
-    pid = pid_of(application)
-    monkeypatch.setattr(subprocess, "Popen", no_process)
-    with pytest.raises(WorkerFailed, match="limit of processes"):
-        isolation.load(source(host="b.test"))
-    os.kill(pid, signal.SIGKILL)
-    answer = ask(application, "empty")
-    assert answer.status == "503 Service Unavailable" and "Retry-After" in answer.headers
-
-
-def test_an_environment_that_is_deleted_while_it_runs(
-    make_isolation: MakeIsolation, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    python = make_script(tmp_path / "python", f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-    application = make_isolation().load(source(python=python)).application
-    pid = pid_of(application)
-    Path(python).rename(tmp_path / "away")
-    assert pid_of(application) == pid
-    os.kill(pid, signal.SIGKILL)
-    assert ask(application, "about").status == "503 Service Unavailable"
-    assert "No such file" in caplog.text and "VAN034" in caplog.text
-    (tmp_path / "away").rename(python)
-    wait(lambda: ask(application, "about").status == "200 OK", "the end of the pause")
-
-
-def test_settings_are_checked() -> None:
-    for name in ("process_threads", "processes_per_vhost", "load_timeout", "shutdown_timeout"):
-        with pytest.raises(ValueError, match=f"{name} must be more than 0"):
-            ProcessSettings(**{name: 0})
-    for name in ("idle_timeout", "max_requests", "request_timeout", "memory_limit"):
-        with pytest.raises(ValueError, match=f"{name} must be 0 or more"):
-            ProcessSettings(**{name: -1})
-        with pytest.raises(ValueError, match=f"{name} must be a"):
-            ProcessSettings(**{name: "5"})
-    for value in ("PATH", ["PATH"], ("",), ("=x",), (5,)):
-        with pytest.raises(ValueError, match="process_environ"):
-            ProcessSettings(process_environ=value)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="whole number"):
-        ProcessSettings(process_threads=1.5)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="request_timeout"):
-        ProcessSettings(request_timeout=float("nan"))
