@@ -190,15 +190,16 @@ def test_process_environ(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
 
-@pytest.fixture
-def stderr(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """Not capfd: what is written while it is read would be lost."""
+def capture(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """Not capfd: what is written while it is read would be lost. Called in the test: pytest's own
+    capturing would take the place of what a fixture put there."""
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
     return stream
 
 
-def test_output_reaches_stderr_with_the_name(load: Load, stderr: io.StringIO) -> None:
+def test_output_reaches_stderr_with_the_name(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    stderr = capture(monkeypatch)
     application = load()
     ask(application, "talks")
     expected = [
@@ -213,7 +214,10 @@ def test_output_reaches_stderr_with_the_name(load: Load, stderr: io.StringIO) ->
     assert stderr.getvalue().splitlines() == [f"[a.test] {line}" for line in expected]
 
 
-def test_a_flood_is_held_back_and_loses_nothing(load: Load, stderr: io.StringIO) -> None:
+def test_a_flood_is_held_back_and_loses_nothing(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stderr = capture(monkeypatch)
     application = load()
     ask(application, "floods", QUERY_STRING="30")
     wait(lambda: stderr.getvalue().count("flood ") == 30000)
