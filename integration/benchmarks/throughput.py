@@ -82,9 +82,13 @@ def start(name: str, home: Path) -> Running:
             f"import sys\nsys.path.insert(0, {str(wsgi)!r})\nfrom app import app as application\n"
         )
         (running.layout.etc / "app.wsgi").write_text(text)
-    running.httpd.start()
-    if running.ask(HOST).status != 200:
-        raise RuntimeError(running.httpd.log())
+    try:
+        running.httpd.start()
+        if running.ask(HOST).status != 200:
+            raise RuntimeError(running.httpd.log())
+    except BaseException:
+        running.end()
+        raise
     return running
 
 
