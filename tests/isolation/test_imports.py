@@ -161,6 +161,35 @@ def test_threads_of_the_server_keep_nothing(load: Load, make_source: MakeSource)
         assert server.submit(get, stays).result() == "True", "its values are left alone"
 
 
+def test_threads_of_the_server_are_not_disturbed(load: Load, make_source: MakeSource) -> None:
+    """A tuple that is just being built breaks when somebody else refers to it."""
+    app = (
+        "import contextvars\nvariable = contextvars.ContextVar('v')\n"
+        "def answer():\n"
+        "    return str(sum(len(tuple(n for n in range(40))) for _ in range(500)))\n"
+    )
+    stays = load(make_source({"wsgi/app.py": app}, "two.test"))
+    done = threading.Event()
+
+    def serve() -> None:
+        while not done.is_set():
+            assert get(stays) == "20000"
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(2) as server:
+            served = [server.submit(serve) for _ in range(2)]
+            for _ in range(20):
+                load(make_source({"wsgi/app.py": app}, "one.test")).retire()
+            done.set()
+            for one in served:
+                one.result()
+    finally:
+        done.set()
+        sys.setswitchinterval(interval)
+
+
 @pytest.mark.parametrize("code", ["raise ValueError", "import sys; sys.exit()", "app = 3", "1 +"])
 def test_nothing_of_a_failed_load_is_reachable(make_source: MakeSource, code: str) -> None:
     source = make_source({"wsgi/helper.py": "import weakref\nclass Thing: pass\n"})

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from types import GenericAlias, ModuleType
 from typing import Any
 
+from .internals import CONTEXT_NODES
+
 Made = list["contextvars.ContextVar[Any]"]
 
 
@@ -62,11 +64,27 @@ def forget_values(made: Iterable[contextvars.ContextVar[Any]]) -> None:
     variables = list(made)
     if not variables:
         return
-    for context in gc.get_objects():
-        if type(context) is contextvars.Context:
-            for variable in variables:
-                if variable in context:
-                    try:
-                        context.run(variable.set, None)
-                    except RuntimeError:
-                        break
+    for context in _contexts(variables):
+        for variable in variables:
+            if variable in context:
+                try:
+                    context.run(variable.set, None)
+                except RuntimeError:
+                    break
+
+
+def _contexts(variables: list[contextvars.ContextVar[Any]]) -> list[contextvars.Context]:
+    """All contexts in which one of the variables has a value.
+
+    Found from the variables upwards, through the nodes of the mapping that is a context's inside.
+    Not among gc.get_objects(): to refer to all objects, while other threads run, breaks a tuple
+    that one of them is just building ("bad argument to internal function", bpo-15108).
+    """
+    contexts: dict[int, contextvars.Context] = {}
+    below: list[Any] = variables
+    while below:
+        above = gc.get_referrers(*below)
+        contexts.update((id(one), one) for one in above if type(one) is contextvars.Context)
+        below = [one for one in above if type(one).__name__.startswith(CONTEXT_NODES)]
+        del above
+    return list(contexts.values())
