@@ -7,6 +7,7 @@ happens in one thread.
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -23,7 +24,9 @@ from .watch.contract import Target, Watcher
 
 log = logging.getLogger(__name__)
 
-_TICK = 10_000_000  # ns; at HZ=100, the least that Linux is built with
+# ns between two values of the clock that the kernel takes a file's times from
+_CLOCK_REALTIME_COARSE = 5
+_TICK = round(time.clock_getres(_CLOCK_REALTIME_COARSE) * 1e9) if sys.platform == "linux" else 10**7
 
 
 @dataclass(frozen=True)
