@@ -50,7 +50,7 @@ def configuration(layout: Layout, flavour: Flavour, mode: str, changes: Changes 
         ("/opt/mod_wsgi_van", str(flavour.home)),
         ("*:80>", f"*:{layout.port}>"),
     )
-    return _surroundings(layout, flavour) + site
+    return surroundings(layout, flavour) + site
 
 
 def write_wsgi_file(layout: Layout, settings: str = "", changes: Changes = ()) -> None:
@@ -62,7 +62,8 @@ def write_wsgi_file(layout: Layout, settings: str = "", changes: Changes = ()) -
     (layout.etc / "app.wsgi").write_text(text)
 
 
-def _surroundings(layout: Layout, flavour: Flavour) -> str:
+def surroundings(layout: Layout, flavour: Flavour, modules: tuple[str, ...] = LOADED) -> str:
+    """What stands before a virtual host in httpd.conf; ``modules`` are loaded beside mod_wsgi."""
     lines = [
         f'DefaultRuntimeDir "{layout.root}"',
         f'PidFile "{layout.root}/httpd.pid"',
@@ -76,7 +77,7 @@ def _surroundings(layout: Layout, flavour: Flavour) -> str:
         "Require all denied",
         "</Directory>",
     ]
-    loads = [f'LoadModule {name}_module "{MODULES}/mod_{name}.so"' for name in LOADED]
+    loads = [f'LoadModule {name}_module "{MODULES}/mod_{name}.so"' for name in modules]
     loads.append(f'LoadModule wsgi_module "{flavour.module}"')
     users = ["User www-data", "Group www-data"] if os.geteuid() == 0 else []
     # LoadModule first: the other lines are those modules' directives.

@@ -1,0 +1,1 @@
+"""Ways to serve vhosts under httpd: this router's two isolations, gunicorn, daemon groups."""
