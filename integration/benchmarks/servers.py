@@ -8,13 +8,14 @@ which all four were measured one right after the other.
 
 from __future__ import annotations
 
+import http.client
 import os
 import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -55,7 +56,10 @@ def host_name(kind: str, number: int) -> str:
 
 def answers(contender: Contender, host: str, release: int = 1) -> bool:
     """Whether this vhost answers with this release, not an error or another vhost for it."""
-    answer = ask(contender.running.port, host)
+    try:
+        answer = ask(contender.running.port, host)
+    except (OSError, http.client.HTTPException):  # dropped by a graceful restart
+        return False
     said = [host.split(".")[0], str(release)]
     return answer.status == 200 and answer.json()["seen"][0] == said
 
@@ -70,7 +74,10 @@ def wait_for_answer(contender: Contender, host: str) -> None:
 
 
 def start(kind: str, contender: Contender, number: int) -> float:
-    """Milliseconds from the first request, or from what makes one possible, to an answer."""
+    """Milliseconds from the first request, or from what makes one possible, to a whole answer.
+
+    The answer has some 100 bytes: its first byte comes with its last.
+    """
     host = host_name(kind, number)
     contender.deploy(host, kind)
     begun = time.perf_counter()
@@ -101,43 +108,75 @@ def starts(contenders: Sequence[Contender], plan: Plan) -> None:
     heads = ["application", "contender", "start, ms", "ratio", "private MB per idle vhost"]
     print_table(
         "A cold vhost. Router: its first request. gunicorn: from starting it (httpd knows it"
-        " already).\nDaemon group: from apachectl graceful with its configuration added.",
+        " already).\nDaemon group: from apachectl graceful with its configuration added. Memory: Private_*"
+        " of smaps_rollup,\nwithout what a gunicorn master and its worker share.",
         heads,
         rows,
     )
 
 
-def reload(kind: str, bad: dict[str, list[str]], contender: Contender, number: int) -> float:
-    """Milliseconds from the swap to the first answer of the new release."""
+@dataclass(slots=True)
+class Deploys:
+    """What the clients of one contender met during its deploys."""
+
+    bad: list[str] = field(default_factory=list)
+    pauses: list[float] = field(default_factory=list)  # ms, the longest of each deploy
+
+
+class Pause:
+    """The longest time in which no client got an answer."""
+
+    def __init__(self, load: Load) -> None:
+        self.longest = 0.0
+        self._load, self._total, self._since = load, load.total, time.perf_counter()
+
+    def look(self) -> None:
+        now, total = time.perf_counter(), self._load.total
+        self.longest = max(self.longest, now - self._since)
+        if total != self._total:
+            self._total, self._since = total, now
+
+
+def reload(kind: str, met: dict[str, Deploys], contender: Contender, number: int) -> float:
+    """Milliseconds from the swap to the end of the first answer of the new release."""
     host = host_name(kind, 0)
     with Load(contender.running.port, [host], WATCHERS, one_router=True) as load:
         load.wait_for(10)
         contender.deploy(host, kind, number)
         swapped = time.perf_counter()
         contender.renew(host)
+        pause = Pause(load)
+
+        def live() -> bool:
+            pause.look()
+            return load.newest.get((host, 0)) == number
+
         until(
-            lambda: load.newest.get((host, 0)) == number,
+            live,
             f"{contender.name} reloads {host}",
             pause=0.0005,
             tell=lambda: "\n".join([*load.bad[:5], contender.running.httpd.log()[-5000:]]),
         )
         taken = time.perf_counter() - swapped
         load.wait_for(50)
-    bad[contender.name] += load.bad
+    met[contender.name].bad += load.bad
+    met[contender.name].pauses.append(pause.longest * 1000)
     return taken * 1000
 
 
 def reloads(contenders: Sequence[Contender], plan: Plan) -> None:
     rows = []
     for kind in KINDS:
-        bad: dict[str, list[str]] = defaultdict(list)
+        met: dict[str, Deploys] = defaultdict(Deploys)
         turns = range(2, plan.reloads + 2)  # the release that is there is 1
-        taken = in_turn(contenders, turns, partial(reload, kind, bad))
+        taken = in_turn(contenders, turns, partial(reload, kind, met))
         for contender in contenders:
-            back = sum("went back" in line for line in bad[contender.name])
+            bad, pauses = met[contender.name].bad, met[contender.name].pauses
+            back = sum("went back" in line for line in bad)
             row = [kind, contender.name, spread(taken[contender.name], 1), ratio(taken, contender)]
-            rows.append([*row, str(len(bad[contender.name]) - back), str(back)])
-    heads = ["application", "contender", "live after, ms", "ratio", "failed", "older after newer"]
+            rows.append([*row, spread(pauses, 1), str(len(bad) - back), str(back)])
+    heads = ["application", "contender", "live after, ms", "ratio"]
+    heads += ["no answer for, ms", "failed", "older after newer"]
     print_table(
         f"{plan.reloads} deploys of each, asked by {WATCHERS} connections: symlink swap; gunicorn"
         " also SIGHUP.\nThe daemon group notices that its script file is another.",
@@ -153,7 +192,7 @@ def in_turn(
     contenders: Sequence[Contender], turns: range, act: Callable[[Contender, int], float]
 ) -> Values:
     """The values of all contenders, by name; another one is first in every round."""
-    found: Values = defaultdict(list)
+    found: Values = {contender.name: [] for contender in contenders}
     for turn in turns:
         first = turn % len(contenders)
         for contender in [*contenders[first:], *contenders[:first]]:
@@ -183,7 +222,7 @@ def requests(contenders: Sequence[Contender], plan: Plan, body: Path) -> None:
         ("upload of 1 MB", "/upload", body, few),
     ):
         asked = Asked(MEASURED[0], path, 1, ("-n", str(count)), upload)
-        act = partial(one_by_one, Asked(MEASURED[0], path, 1, ("-n", str(count)), upload))
+        act = partial(one_by_one, asked)
         taken = in_turn(contenders, range(plan.rounds + 1), act)
         taken = {name: times[1:] for name, times in taken.items()}  # the first round warmed up
         for contender in contenders:
