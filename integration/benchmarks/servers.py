@@ -8,31 +8,30 @@ which all four were measured one right after the other.
 
 from __future__ import annotations
 
-import http.client
 import os
 import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from integration.benchmarks.contenders import directory
 from integration.benchmarks.figures import print_table, quick, spread
-from integration.benchmarks.serving.ab import Load as Asked
-from integration.benchmarks.serving.ab import Run, drive
+from integration.benchmarks.serving.ab import Load, Run, drive
 from integration.benchmarks.serving.contender import Contender, Grouped, Proxied, Routed
+from integration.benchmarks.serving.deploys import WATCHERS, Deploys, reload
+from integration.benchmarks.serving.rounds import in_turn, ratio
+from integration.benchmarks.serving.waiting import wait_for_answer
 from integration.client import ask
-from integration.load import Load
 from integration.server.flavours import DEBIAN, flavour, missing
 from integration.waiting import until
 
 KB, MB = 1 << 10, 1 << 20
 MEASURED = ("one.domain.org", "two.domain.org")
 KINDS = ("plain", "flask")
-WATCHERS = 2  # connections that ask without a pause during a reload
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,25 +51,6 @@ FULL = Plan(starts=4, reloads=8, rounds=7, requests=1000, seconds=2)
 
 def host_name(kind: str, number: int) -> str:
     return f"{kind}{number}.domain.org"
-
-
-def answers(contender: Contender, host: str, release: int = 1) -> bool:
-    """Whether this vhost answers with this release, not an error or another vhost for it."""
-    try:
-        answer = ask(contender.running.port, host)
-    except (OSError, http.client.HTTPException):  # dropped by a graceful restart
-        return False
-    said = [host.split(".")[0], str(release)]
-    return answer.status == 200 and answer.json()["seen"][0] == said
-
-
-def wait_for_answer(contender: Contender, host: str) -> None:
-    until(
-        lambda: answers(contender, host),
-        f"{contender.name} answers for {host}",
-        pause=0.002,
-        tell=contender.running.httpd.log,
-    )
 
 
 def start(kind: str, contender: Contender, number: int) -> float:
@@ -108,70 +88,22 @@ def starts(contenders: Sequence[Contender], plan: Plan) -> None:
     heads = ["application", "contender", "start, ms", "ratio", "private MB per idle vhost"]
     print_table(
         "A cold vhost. Router: its first request. gunicorn: from starting it (httpd knows it"
-        " already).\nDaemon group: from apachectl graceful with its configuration added. Memory: Private_*"
-        " of smaps_rollup,\nwithout what a gunicorn master and its worker share.",
+        " already).\nDaemon group: from apachectl graceful with its configuration added.\nMemory:"
+        " Private_* of smaps_rollup, without what a gunicorn master and its worker share.",
         heads,
         rows,
     )
 
 
-@dataclass(slots=True)
-class Deploys:
-    """What the clients of one contender met during its deploys."""
-
-    bad: list[str] = field(default_factory=list)
-    pauses: list[float] = field(default_factory=list)  # ms, the longest of each deploy
-
-
-class Pause:
-    """The longest time in which no client got an answer."""
-
-    def __init__(self, load: Load) -> None:
-        self.longest = 0.0
-        self._load, self._total, self._since = load, load.total, time.perf_counter()
-
-    def look(self) -> None:
-        now, total = time.perf_counter(), self._load.total
-        self.longest = max(self.longest, now - self._since)
-        if total != self._total:
-            self._total, self._since = total, now
-
-
-def reload(kind: str, met: dict[str, Deploys], contender: Contender, number: int) -> float:
-    """Milliseconds from the swap to the end of the first answer of the new release."""
-    host = host_name(kind, 0)
-    with Load(contender.running.port, [host], WATCHERS, one_router=True) as load:
-        load.wait_for(10)
-        contender.deploy(host, kind, number)
-        swapped = time.perf_counter()
-        contender.renew(host)
-        pause = Pause(load)
-
-        def live() -> bool:
-            pause.look()
-            return load.newest.get((host, 0)) == number
-
-        until(
-            live,
-            f"{contender.name} reloads {host}",
-            pause=0.0005,
-            tell=lambda: "\n".join([*load.bad[:5], contender.running.httpd.log()[-5000:]]),
-        )
-        taken = time.perf_counter() - swapped
-        load.wait_for(50)
-    met[contender.name].bad += load.bad
-    met[contender.name].pauses.append(pause.longest * 1000)
-    return taken * 1000
-
-
 def reloads(contenders: Sequence[Contender], plan: Plan) -> None:
-    rows = []
+    rows, failures = [], []
     for kind in KINDS:
         met: dict[str, Deploys] = defaultdict(Deploys)
         turns = range(2, plan.reloads + 2)  # the release that is there is 1
-        taken = in_turn(contenders, turns, partial(reload, kind, met))
+        taken = in_turn(contenders, turns, partial(reload, host_name(kind, 0), kind, met))
         for contender in contenders:
             bad, pauses = met[contender.name].bad, met[contender.name].pauses
+            failures += [f"{contender.name}: {line[:200]}" for line in bad[:2]]
             back = sum("went back" in line for line in bad)
             row = [kind, contender.name, spread(taken[contender.name], 1), ratio(taken, contender)]
             rows.append([*row, spread(pauses, 1), str(len(bad) - back), str(back)])
@@ -183,32 +115,10 @@ def reloads(contenders: Sequence[Contender], plan: Plan) -> None:
         heads,
         rows,
     )
+    print(*failures, sep="\n", end="\n" if failures else "")
 
 
-Values = dict[str, list[float]]
-
-
-def in_turn(
-    contenders: Sequence[Contender], turns: range, act: Callable[[Contender, int], float]
-) -> Values:
-    """The values of all contenders, by name; another one is first in every round."""
-    found: Values = {contender.name: [] for contender in contenders}
-    for turn in turns:
-        first = turn % len(contenders)
-        for contender in [*contenders[first:], *contenders[:first]]:
-            found[contender.name].append(act(contender, turn))
-    return found
-
-
-def ratio(values: Values, contender: Contender) -> str:
-    """To the first contender, of the same rounds."""
-    base, *_ = values.values()
-    return spread(
-        [mine / theirs for mine, theirs in zip(values[contender.name], base, strict=True)]
-    )
-
-
-def one_by_one(asked: Asked, contender: Contender, _: int) -> float:
+def one_by_one(asked: Load, contender: Contender, _: int) -> float:
     """Microseconds per request."""
     return drive(contender.running.port, [asked])[0].p50 * 1000
 
@@ -221,7 +131,7 @@ def requests(contenders: Sequence[Contender], plan: Plan, body: Path) -> None:
         ("response of 1 MB", f"/body/{MB}", None, few),
         ("upload of 1 MB", "/upload", body, few),
     ):
-        asked = Asked(MEASURED[0], path, 1, ("-n", str(count)), upload)
+        asked = Load(MEASURED[0], path, 1, ("-n", str(count)), upload)
         act = partial(one_by_one, asked)
         taken = in_turn(contenders, range(plan.rounds + 1), act)
         taken = {name: times[1:] for name, times in taken.items()}  # the first round warmed up
@@ -240,7 +150,7 @@ def burn(
 ) -> float:
     """Requests per second of both vhosts at once; ``runs`` gets the percentiles of the slower."""
     limit = ("-t", str(seconds), "-n", "100000")
-    asked = [Asked(host, "/burn/0.001", connections // 2, limit) for host in MEASURED]
+    asked = [Load(host, "/burn/0.001", connections // 2, limit) for host in MEASURED]
     one, two = drive(contender.running.port, asked)
     run = Run(one.rate + two.rate, max(one.p50, two.p50), max(one.p99, two.p99))
     runs[contender.name].append(run)
