@@ -192,6 +192,7 @@ def opened(root: Path, plan: Plan) -> Iterator[list[Contender]]:
         for way in ways:
             contenders.append(way())
             stack.callback(contenders[-1].end)
+            contenders[-1].start()
         yield contenders
 
 

@@ -34,6 +34,10 @@ class Contender(ABC):
         self.hosts: list[str] = []
         self._flask = environment(flavour.python, FLASK3)
 
+    def start(self) -> None:
+        """Start httpd; ``end`` in any case."""
+        self.running.httpd.start()
+
     def deploy(self, host: str, application: str, release: int = 1) -> None:
         env = self._flask if application == "flask" else None
         self.running.tree.deploy(host, application, release, env=env)
@@ -69,7 +73,6 @@ class Routed(Contender):
         # A restart in the middle would be measured with one and not with the other.
         changes = ((" maximum-requests=100000", ""),)
         self.running = prepare(flavour, mode, settings=settings, changes=changes)
-        self.running.httpd.start()
 
     def pids(self) -> list[int]:
         found = daemons(self.running.httpd)
@@ -88,7 +91,6 @@ class Proxied(Contender):
         self._masters: dict[str, subprocess.Popen[bytes]] = {}
         modules = ("mpm_event", "authz_core", "proxy", "proxy_http")
         self.running = _bare(flavour, modules, lambda layout: _proxies(layout, hosts))
-        self.running.httpd.start()
 
     def begin(self, host: str) -> None:
         users = AS_WWW_DATA if os.geteuid() == 0 else ()
@@ -130,17 +132,11 @@ class Grouped(Contender):
         super().__init__(flavour)
         modules = ("mpm_event", "authz_core")
         self.running = _bare(flavour, modules, lambda layout: f'IncludeOptional "{layout.etc}/*"\n')
-        # httpd starts no daemon, and makes no socket for one, before a vhost is there.
-        self._runs = False
 
     def begin(self, host: str) -> None:
         layout = self.running.layout
         (layout.etc / f"{host}.conf").write_text(self._site(layout, host))
-        if self._runs:
-            self.running.httpd.signal_and_wait(signal.SIGUSR1)
-        else:
-            self.running.httpd.start()
-            self._runs = True
+        self.running.httpd.signal_and_wait(signal.SIGUSR1)
 
     def _site(self, layout: Layout, host: str) -> str:
         user = " user=www-data group=www-data" if os.geteuid() == 0 else ""
