@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import contextvars
 import gc
+import itertools
+import operator
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import GenericAlias, ModuleType
 from typing import Any
-
-from .internals import CONTEXT_NODES
 
 Made = list["contextvars.ContextVar[Any]"]
 
@@ -64,7 +64,7 @@ def forget_values(made: Iterable[contextvars.ContextVar[Any]]) -> None:
     variables = list(made)
     if not variables:
         return
-    for context in _contexts(variables):
+    for context in _contexts():
         for variable in variables:
             if variable in context:
                 try:
@@ -73,18 +73,35 @@ def forget_values(made: Iterable[contextvars.ContextVar[Any]]) -> None:
                     break
 
 
-def _contexts(variables: list[contextvars.ContextVar[Any]]) -> list[contextvars.Context]:
-    """All contexts in which one of the variables has a value.
+def _contexts() -> list[contextvars.Context]:
+    """All contexts there are.
 
-    Found from the variables upwards, through the nodes of the mapping that is a context's inside.
-    Not among gc.get_objects(): to refer to all objects, while other threads run, breaks a tuple
-    that one of them is just building ("bad argument to internal function", bpo-15108).
+    To refer to every object while other threads run breaks a tuple that one of them is just
+    building ("bad argument to internal function", bpo-15108), and to go up from the variables by
+    gc.get_referrers() misses a context that is written to meanwhile. So the list of all objects is
+    made, sifted and dropped within one call of C code, in which no other thread gets its turn: no
+    Python code runs in it, and (3.11 collects while it allocates) no garbage collection. From the
+    youngest generation to the oldest: an object that is moved meanwhile is moved that way.
     """
-    contexts: dict[int, contextvars.Context] = {}
-    below: list[Any] = variables
-    while below:
-        above = gc.get_referrers(*below)
-        contexts.update((id(one), one) for one in above if type(one) is contextvars.Context)
-        below = [one for one in above if type(one).__name__.startswith(CONTEXT_NODES)]
-        del above
-    return list(contexts.values())
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return [context for number in range(3) for _, context in list(_sifted(number))]
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _sifted(generation: int) -> Iterator[tuple[bool, contextvars.Context]]:
+    """The contexts of a generation, for one call to exhaust.
+
+    It lists the objects twice, for their types and for themselves: what it makes itself between
+    the two comes last. Both lists must be read to their ends, where they are dropped: they
+    hold the iterators that read them, and would wait for a garbage collection with all they list.
+    """
+    are = map(operator.is_, map(type, _objects(generation)), itertools.repeat(contextvars.Context))
+    return filter(operator.itemgetter(0), itertools.zip_longest(are, _objects(generation)))
+
+
+def _objects(generation: int) -> Iterator[Any]:
+    return itertools.chain.from_iterable(map(gc.get_objects, (generation,)))

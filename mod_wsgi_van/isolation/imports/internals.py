@@ -34,8 +34,6 @@ real_modules: dict[str, Any] = sys.modules
 BOOTSTRAP = "_frozen_importlib"
 EXTERNAL = "_frozen_importlib_external"
 
-# How the types are called that a contextvars.Context consists of; see Python/hamt.c.
-CONTEXT_NODES = "hamt"
 # The function of the real importlib that is replaced while releases are loaded.
 REAL_FIND_AND_LOAD = (real_bootstrap, "_find_and_load")
 # Functions of threading and _thread that start a thread; each version has some of them.
