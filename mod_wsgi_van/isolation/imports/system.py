@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -74,6 +74,17 @@ class Modules(dict[str, Any]):
     def __ior__(self, other: Any) -> Modules:  # type: ignore[override,misc]
         self.update(other)
         return self
+
+
+class Finders(list[Any]):
+    """``sys.meta_path``: an import sees it as it was when it began.
+
+    Else one that runs while another thread takes a finder out, as setuptools does, skips the next
+    and finds no module (gh-130094, in CPython before 3.14).
+    """
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(tuple(super().__iter__()))
 
 
 def _needs_stand_in(name: object) -> bool:
@@ -208,7 +219,7 @@ def _private_sys(source: Source, modules: Modules) -> ModuleType:
     vars(private).update(
         modules=modules,
         path=[source.directory, *_standard_paths()],
-        meta_path=[],
+        meta_path=Finders(),
         path_hooks=[],
         path_importer_cache={},
         argv=list(sys.argv),

@@ -21,6 +21,7 @@ def run(turn):
     theirs.close()
     thing, text = ours.recv()
     ours.close()
-    child.join()
+    while child.exitcode is None:  # another thread's start() may be the one that reaps it
+        child.join(0.01)
     assert type(thing) is Thing
     return f"{thing.owner} {text} {child.exitcode}"

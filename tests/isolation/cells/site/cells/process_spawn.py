@@ -16,7 +16,8 @@ def run(turn):
     child = context.Process(target=work, args=(Thing(3), queue))
     child.start()
     thing, text = queue.get(timeout=60)
-    child.join()
+    while child.exitcode is None:  # another thread's start() may be the one that reaps it
+        child.join(0.01)
     queue.close()
     queue.join_thread()
     assert type(thing) is Thing
