@@ -5,12 +5,16 @@ Commands come as JSON lines on stdin, answers go to what was stdout. See contend
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import json
 import os
+import random
 import resource
+import runpy
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -45,10 +49,13 @@ def start_response(status: str, headers: Any, exc_info: Any = None) -> Any:
     STATE["status"] = status
 
 
-def open_router(base: str, settings: dict[str, Any]) -> None:
-    from mod_wsgi_van.router import Router
-
-    STATE["router"] = Router(base_path=base, **settings)
+def open_router(base: str, settings: dict[str, Any], router: str = "") -> None:
+    """``router``: the file of another class ``Router`` than the installed package's."""
+    if router:
+        router_class = runpy.run_path(router)["Router"]
+    else:
+        router_class = importlib.import_module("mod_wsgi_van.router").Router
+    STATE["router"] = router_class(base_path=base, **settings)
 
 
 def load_alone(paths: list[str]) -> None:
@@ -71,6 +78,41 @@ def first(host: str) -> float:
 
 def firsts(hosts: list[str]) -> list[float]:
     return [first(host) for host in hosts]
+
+
+def lives(swaps: list[tuple[str, str, str, str]], limit: float) -> list[float]:
+    """Seconds from each rename of a link to the first answer of its new release.
+
+    ``swaps``: host, new link, link, answer. After ``limit`` seconds one counts as never seen.
+    """
+    order = random.Random(1)
+    return [_live(*swap, limit, order.random()) for swap in swaps]
+
+
+def _live(host: str, new: str, link: str, answer: str, limit: float, pause: float) -> float:
+    time.sleep(pause)  # or who polls once a second is always met at the same moment
+    taken, start = 0.0, time.perf_counter()
+    os.replace(new, link)
+    while taken < limit:
+        parts = STATE["router"].application(environ(host), start_response)
+        text = b"".join(parts).decode()
+        taken = time.perf_counter() - start
+        if text == answer:
+            break
+        time.sleep(0.0002)
+    return taken
+
+
+def spin(threads: int) -> None:
+    """Keep as many threads busy with Python code, until told 0."""
+    STATE["spin"] = threads
+    for _ in range(threads):
+        threading.Thread(target=_spin, daemon=True).start()
+
+
+def _spin() -> None:
+    while STATE["spin"]:
+        sum(range(1000))
 
 
 def alone(host: str, path: str, requests: int) -> float:
@@ -102,11 +144,20 @@ def _batch(application: Any, host: str, path: str, requests: int) -> float:
 
 
 def usage() -> dict[str, float]:
-    """Seconds of CPU so far, bytes resident, threads."""
+    """Seconds of CPU so far, bytes resident, threads, modules, descriptors, inotify watches."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    instances = watches = 0
+    descriptors = [int(name) for name in os.listdir("/proc/self/fd")]
+    for number in descriptors:
+        with contextlib.suppress(OSError):
+            instances += "inotify" in os.readlink(f"/proc/self/fd/{number}")
+            watches += Path(f"/proc/self/fdinfo/{number}").read_text().count("inotify wd:")
     return {
         "cpu": used.ru_utime + used.ru_stime,
+        "descriptors": len(descriptors) - 1,  # one was for the listing
+        "instances": instances,
+        "watches": watches,
         "rss": resident,
         "threads": len(os.listdir("/proc/self/task")),
         "modules": len(sys.modules),
@@ -120,6 +171,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "firsts": firsts,
     "alone": alone,
     "routed": routed,
+    "lives": lives,
+    "spin": spin,
     "usage": usage,
 }
 

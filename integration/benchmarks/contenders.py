@@ -67,7 +67,7 @@ def _apart() -> list[str]:
 class Child:
     """A process of a contender's Python that runs child.py and does what it is told."""
 
-    def __init__(self, home: Path, base: Path, **settings: Any) -> None:
+    def __init__(self, home: Path, base: Path, router: str = "", **settings: Any) -> None:
         self._process = subprocess.Popen(
             [*_apart(), str(home / "bin/python"), "-I", str(CHILD)],
             stdin=subprocess.PIPE,
@@ -77,7 +77,7 @@ class Child:
             env={"PATH": "/usr/bin:/bin"},
         )
         self.pid = self._process.pid
-        self.tell("open", base=str(base), settings=settings)
+        self.tell("open", base=str(base), settings=settings, router=router)
 
     def tell(self, what: str, **arguments: Any) -> Any:
         """Have it call one of child.py's functions; return what that returned."""

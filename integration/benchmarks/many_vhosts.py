@@ -1,20 +1,63 @@
-"""A thousand loaded vhosts: time to load one, memory of one, and what they cost while idle."""
+"""Many loaded vhosts in one process: what each takes, what they cost while idle, and the time from
+the rename that swaps one's symlink to the first answer of its new release.
+
+Each row is a process of its own, without a server. "plain Observer" is the router of plain.py.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import time
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from integration.benchmarks import contenders
 from integration.benchmarks.contenders import OURS, THEIRS, Child
-from integration.benchmarks.figures import percentile, print_table, quick
-from integration.sites.tree import Tree
+from integration.benchmarks.figures import percentile, print_table, quick, spread
+
+PLAIN = Path(__file__).with_name("plain.py")
+BUSY_THREADS = 4
+IDLE = 20.0  # seconds
+GIVES_UP = 20.0  # seconds; 1.0.0 polls once a second
+APP = """\
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"{release}"]
+"""
 
 
-def hosts(count: int) -> list[str]:
-    return [f"site{number}.domain.org" for number in range(count)]
+@dataclass(frozen=True)
+class Way:
+    title: str
+    home: str
+    settings: dict[str, object] = field(default_factory=dict)
+    router: str = ""
+
+
+# The sweep for lost events is due once a minute and spends at most 0.05 % of a core: its cost is
+# shown by a router that sweeps exactly once while it is being watched.
+WAYS = (
+    Way("this router", OURS, {"sweep_interval": 0}),
+    Way("same, one sweep", OURS, {"sweep_interval": IDLE}),
+    Way("same, polling", OURS, {"watch": "polling"}),
+    Way("1.0.0", THEIRS),
+    Way("plain Observer", OURS, router=str(PLAIN)),
+)
+HEADS = (
+    "vhosts", "router", "load, ms", "p99", "KB each", "threads", "fds", "inotify", "watches",
+    "idle CPU, %", "calls/s", "swap to live, ms", "p99", f"{BUSY_THREADS} busy threads, ms", "p99",
+)  # fmt: skip
+
+
+def release(base: Path, host: str, number: int) -> None:
+    """A release, and beside the vhost's link the one that will take its place."""
+    built = base / ".builds" / host / str(number)
+    (built / "wsgi").mkdir(parents=True)
+    (built / "wsgi" / "app.py").write_text(APP.format(release=number))
+    (base / f".{host}.{number}").symlink_to(built.relative_to(base))
 
 
 def calls_per_second(pid: int, seconds: float) -> str:
@@ -30,59 +73,71 @@ def calls_per_second(pid: int, seconds: float) -> str:
     return f"{int(found[1]) / seconds:.1f}" if found else "0.0"
 
 
-def measure(child: Child, count: int, seconds: float) -> list[str]:
-    child.tell("firsts", hosts=["warm.domain.org"])
-    before = child.tell("usage")
-    start = time.perf_counter()
-    taken = child.tell("firsts", hosts=hosts(count))
-    total = time.perf_counter() - start
-    after = child.tell("usage")
-    time.sleep(2)  # let what the loads left behind come to rest
-    idle = child.tell("usage")["cpu"]
-    time.sleep(seconds)
-    cpu = child.tell("usage")["cpu"] - idle
-    return [
-        f"{total / count * 1000:.2f}",
-        f"{percentile(taken, 0.5) * 1000:.2f} / {percentile(taken, 0.99) * 1000:.2f}",
-        f"{(after['rss'] - before['rss']) / count / 1024:.1f}",
-        f"{cpu * 1000:.1f}",
-        f"{cpu / seconds * 100:.3f}",
-        calls_per_second(child.pid, seconds),
-        str(int(after["threads"])),
+def lives(child: Child, base: Path, hosts: list[str], number: int) -> list[str]:
+    """Swap each host to a release that was built a while before; milliseconds."""
+    for host in hosts:
+        release(base, host, number)
+    time.sleep(1)
+    swaps = [
+        (host, str(base / f".{host}.{number}"), str(base / host), str(number)) for host in hosts
     ]
+    taken = [each * 1000 for each in child.tell("lives", swaps=swaps, limit=GIVES_UP)]
+    return [spread(taken, 1), f"{percentile(taken, 0.99):.1f}"]
+
+
+def measure(child: Child, base: Path, hosts: list[str], swaps: int, idle: float) -> list[str]:
+    child.tell("first", host="warm")
+    before = child.tell("usage")
+    taken = [each * 1000 for each in child.tell("firsts", hosts=hosts)]
+    time.sleep(2)  # let what the loads left behind come to rest
+    after = child.tell("usage")
+    time.sleep(idle)
+    cpu = child.tell("usage")["cpu"] - after["cpu"]
+    calls = calls_per_second(child.pid, min(5.0, idle))
+    swapped = hosts[:: max(1, len(hosts) // swaps)][:swaps]
+    quiet = lives(child, base, swapped, 1)
+    child.tell("spin", threads=BUSY_THREADS)
+    busy = lives(child, base, swapped, 2)
+    child.tell("spin", threads=0)
+    return [
+        spread(taken),
+        f"{percentile(taken, 0.99):.2f}",
+        f"{(after['rss'] - before['rss']) / len(hosts) / 1024:.1f}",
+        *(str(after[what]) for what in ("threads", "descriptors", "instances", "watches")),
+        f"{cpu / idle * 100:.3f}",
+        calls,
+        *quiet,
+        *busy,
+    ]
+
+
+def row(way: Way, home: Path, root: Path, count: int, swaps: int, idle: float) -> list[str]:
+    base = root / "www"
+    hosts = [f"site{number}" for number in range(count)]
+    for host in ["warm", *hosts]:
+        release(base, host, 0)
+        os.replace(base / f".{host}.0", base / host)
+    try:
+        with Child(home, base, way.router, **way.settings) as child:
+            return measure(child, base, hosts, swaps, idle)
+    except RuntimeError as exc:
+        return [str(exc).strip().splitlines()[-1], *[""] * (len(HEADS) - 3)]
+    finally:
+        shutil.rmtree(base)
 
 
 def main() -> None:
     short = quick(__doc__ or "")
-    count, seconds = (100, 2.0) if short else (1000, 45.0)
-    # The sweep for lost events is due once a minute and spends at most 0.05 % of a core: its cost
-    # is shown by a router that sweeps exactly once while it is being watched.
-    rows_of: tuple[tuple[str, str, dict[str, float]], ...] = (
-        (OURS, "this router", {"sweep_interval": 0}),
-        (OURS, "this router, one sweep", {"sweep_interval": seconds}),
-        (THEIRS, "1.0.0", {}),
-    )
+    counts, swaps, idle = ((20,), 5, 1.0) if short else ((100, 1_000, 10_000), 40, IDLE)
     rows = []
     with contenders.directory() as root:
         homes = contenders.homes(root)
-        tree = Tree(root / "www")
-        for host in [*hosts(count), "warm.domain.org"]:
-            tree.deploy(host, "trivial")
-        for name, title, settings in rows_of:
-            with Child(homes[name], tree.base, **settings) as child:
-                rows.append([title, *measure(child, count, seconds)])
-    idle = f"idle {seconds:.0f} s, ms of CPU"
-    heads = [
-        "router",
-        "load, ms",
-        "p50 / p99",
-        "KB each",
-        idle,
-        "% of a core",
-        "calls/s",
-        "threads",
-    ]
-    print_table(f"{count} loaded vhosts of one small module", heads, rows)
+        for count in counts:
+            for way in WAYS:
+                found = row(way, homes[way.home], root, count, swaps, idle)
+                rows.append([f"{count:,}", way.title, *found])
+                print(*rows[-1], sep=" | ", flush=True)
+    print_table("loaded vhosts of one small module", HEADS, rows)
 
 
 if __name__ == "__main__":
