@@ -6,6 +6,7 @@ Run by each interpreter, with mod_wsgi_van and watchdog on its path alone; stdin
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import random
@@ -20,9 +21,12 @@ from mod_wsgi_van.isolation.imports import ImportsIsolation
 
 Failures = dict[str, list[str]]
 THREADS = 8
+PATIENCE = 240  # seconds
 
 
 def main() -> None:
+    # Whoever waits for this process should see where it hangs.
+    faulthandler.dump_traceback_later(PATIENCE, exit=True)
     job = json.load(sys.stdin)
     if job.pop("subinterpreter", False):
         in_subinterpreter(job)
