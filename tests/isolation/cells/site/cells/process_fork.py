@@ -1,5 +1,8 @@
 import multiprocessing
 
+# Before any fork: a child that needs what another thread was importing then waits for ever, in
+# CPython as here.
+import lazily  # noqa: F401
 import me
 from things import Thing
 
