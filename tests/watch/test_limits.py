@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-import logging
 import os
 import resource
 import shutil
 import tempfile
-import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from children import in_child, listening, without_privileges
 
 from mod_wsgi_van.errors import WatchError
 from mod_wsgi_van.ignore import Ignore
@@ -25,7 +24,6 @@ from .probe import Reports, release, swap, wait_for
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 
-NOBODY = 65534
 CLONE_NEWUSER = 0x10000000
 
 
@@ -36,47 +34,6 @@ def base() -> Iterator[Path]:
     directory.chmod(0o755)
     yield directory
     shutil.rmtree(directory)
-
-
-def in_child(test: Callable[[], None]) -> None:
-    """Run ``test`` in a forked child; it fails here with the child's traceback."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            test()
-            text = ""
-        except BaseException:
-            text = traceback.format_exc()
-        os.write(writing, text.encode()[:4000])
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, encoding="utf-8") as pipe:
-        text = pipe.read()
-    assert os.waitpid(child, 0)[1] == 0
-    assert text == ""
-
-
-class Lines(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
-
-
-def _listening() -> Lines:
-    lines = Lines()
-    logging.getLogger("mod_wsgi_van").addHandler(lines)
-    return lines
-
-
-def _without_privileges() -> None:
-    if os.geteuid() == 0:
-        os.setgroups([])
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
 
 
 def _auto(reports: Reports) -> Auto:
@@ -93,7 +50,7 @@ def test_no_more_descriptors(base: Path) -> None:
     wsgi = release(base / "host")
 
     def test() -> None:
-        lines, reports = _listening(), Reports()
+        lines, reports = listening(), Reports()
         highest = max(int(name) for name in os.listdir("/proc/self/fd"))
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         spare = [os.open("/dev/null", os.O_RDONLY) for _ in range(highest)]
@@ -135,8 +92,8 @@ def test_no_more_threads(base: Path) -> None:
         path.chmod(0o777)
 
     def test() -> None:
-        _without_privileges()
-        lines, reports = _listening(), Reports()
+        without_privileges()
+        lines, reports = listening(), Reports()
         descriptors = set(os.listdir("/proc/self/fd"))
         hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
         resource.setrlimit(resource.RLIMIT_NPROC, (1, hard))
@@ -168,7 +125,7 @@ def test_no_more_watches(base: Path) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
         assert libc.unshare(CLONE_NEWUSER) == 0, os.strerror(ctypes.get_errno())
         Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
-        lines, reports = _listening(), Reports()
+        lines, reports = listening(), Reports()
         watcher = _auto(reports)
         watcher.start()
         watcher.add("first", Target(f"{base}/first/wsgi"))
@@ -199,8 +156,8 @@ def test_a_directory_that_may_not_be_read(base: Path) -> None:
         (base / name / "wsgi").chmod(0o777)
 
     def test() -> None:
-        _without_privileges()
-        lines, reports = _listening(), Reports()
+        without_privileges()
+        lines, reports = listening(), Reports()
         watcher = _auto(reports)
         watcher.start()
         for name in ("open", "closed"):

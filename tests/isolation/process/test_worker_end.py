@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from children import in_child, listening, without_privileges
 
 from mod_wsgi_van.errors import WorkerFailed
-from mod_wsgi_van.isolation.process import ProcessIsolation, ProcessSettings
+from mod_wsgi_van.isolation.process import ProcessIsolation, ProcessSettings, spawn
 
 from .calling import (
     PYTHONS,
+    SITE,
     Call,
     ask,
     make_environ,
@@ -206,21 +210,42 @@ def test_no_more_descriptors(
     assert ask(application, "empty").status == "204 No Content"
 
 
-def test_no_more_processes(make_isolation: MakeIsolation, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As root no limit of processes holds: the error is made where Popen would raise it."""
+@pytest.fixture
+def open_to_all(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, str]]:
+    """The site of these tests and a Python, for a user who may not read the project."""
+    with tempfile.TemporaryDirectory(prefix="van-") as name:
+        script = shutil.copy(spawn.SCRIPT, name)
+        site = Path(shutil.copytree(SITE, Path(name, "site")))
+        for path in (Path(name), *Path(name).rglob("*")):
+            path.chmod(0o755)
+        monkeypatch.setattr(spawn, "SCRIPT", script)
+        yield site, sys.executable if os.geteuid() else "/usr/bin/python3"
 
-    def no_process(*arguments: object, **keywords: object) -> None:
-        raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    isolation = make_isolation()
-    application = isolation.load(source()).application
-    pid = pid_of(application)
-    monkeypatch.setattr(subprocess, "Popen", no_process)
-    with pytest.raises(WorkerFailed, match="limit of processes"):
-        isolation.load(source(host="b.test"))
-    os.kill(pid, signal.SIGKILL)
-    answer = ask(application, "empty")
-    assert answer.status == "503 Service Unavailable" and "Retry-After" in answer.headers
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_no_more_processes(open_to_all: tuple[Path, str]) -> None:
+    site, python = open_to_all
+
+    def test() -> None:
+        without_privileges()
+        lines = listening().lines
+        isolation = ProcessIsolation(ProcessSettings())
+        application = isolation.load(source(site, python)).application
+        pid = pid_of(application)
+        hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+        resource.setrlimit(resource.RLIMIT_NPROC, (1, hard))
+        with pytest.raises(WorkerFailed, match="limit of processes"):
+            isolation.load(source(site, python, host="b.test"))
+        assert pid_of(application) == pid
+        os.kill(pid, signal.SIGKILL)
+        answer = ask(application, "empty")
+        assert answer.status == "503 Service Unavailable" and "Retry-After" in answer.headers
+        assert any("TasksMax" in line for line in lines), lines
+        resource.setrlimit(resource.RLIMIT_NPROC, (hard, hard))
+        wait(lambda: ask(application, "about").status == "200 OK", "the end of the pause")
+        isolation.shutdown()
+
+    in_child(test)
 
 
 def test_an_environment_that_is_deleted_while_it_runs(
