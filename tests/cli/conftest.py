@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,18 @@ from mod_wsgi_van.cli import apache
 from mod_wsgi_van.cli.problem import Unusable
 
 from .running import APP, Command, deploy
+
+ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+@pytest.fixture(autouse=True)
+def nothing_ignored() -> Iterator[None]:
+    """As in a terminal; these tests may themselves have been started by nohup or with &."""
+    before = [signal.signal(number, signal.SIG_DFL) for number in ENDING]
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in zip(ENDING, before, strict=True):
+        signal.signal(number, handler)
 
 
 def servers() -> list[str]:

@@ -1,32 +1,22 @@
 import os
 import signal
-from collections.abc import Iterator
 
 import pytest
 
 from mod_wsgi_van.cli.interruption import Interruption
 
-NUMBERS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+from .conftest import ENDING
 
 
-@pytest.fixture(autouse=True)
-def nothing_ignored() -> Iterator[None]:
-    """As in a terminal; these tests may themselves have been started by nohup."""
-    before = [signal.signal(number, signal.SIG_DFL) for number in NUMBERS]
-    yield
-    for number, handler in zip(NUMBERS, before, strict=True):
-        signal.signal(number, handler)
-
-
-@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("number", ENDING)
 def test_the_first_signal_raises_and_further_ones_do_not(number: signal.Signals) -> None:
-    before = [signal.getsignal(each) for each in NUMBERS]
+    before = [signal.getsignal(each) for each in ENDING]
     with Interruption():
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
-        for each in NUMBERS:
+        for each in ENDING:
             os.kill(os.getpid(), each)
-    assert [signal.getsignal(each) for each in NUMBERS] == before
+    assert [signal.getsignal(each) for each in ENDING] == before
 
 
 def test_a_signal_while_held_raises_afterwards() -> None:

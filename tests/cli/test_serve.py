@@ -12,6 +12,7 @@ from mod_wsgi_van.cli import demo, embedded, httpd, main, serve
 from mod_wsgi_van.cli.interruption import Interruption
 from mod_wsgi_van.cli.problem import Problem, Unusable
 
+from .conftest import ENDING
 from .running import APP, Command, alive, deploy, descendants, get, until
 
 Start = Callable[..., Command]
@@ -27,7 +28,7 @@ def free_again(port: int) -> bool:
         return True
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", ENDING)
 def test_it_serves_reloads_and_leaves_nothing_behind(
     server: str, number: signal.Signals, base: Path, command: Start
 ) -> None:
