@@ -7,7 +7,7 @@ which nothing is ever written.
 
 On every socket travel frames: one byte of kind, four of length, the payload. To the worker:
 
-    L  what to load (JSON)  Q  a request: its environ (JSON)  B  body: inline, or what was pulled
+    L  what to load (JSON)  Q  a request (marshal)  B  body: inline, or what was pulled of it
     A  the body cannot be read, why  S  send the descriptor  Z  nobody wants the rest
 
 and back, the first two on control:
@@ -27,6 +27,7 @@ import fcntl
 import importlib.machinery
 import io
 import json
+import marshal
 import os
 import queue
 import re
@@ -288,7 +289,7 @@ class Worker:
             try:
                 kind, payload = connection.receive()
                 while kind == b"Q":
-                    self.serve_request(connection, json.loads(payload))
+                    self.serve_request(connection, *marshal.loads(payload))
                     kind, payload = connection.receive()
             except RouterGone:
                 pass
@@ -296,15 +297,13 @@ class Worker:
                 self.connections.discard(connection)
                 connection.socket.close()
 
-    def serve_request(self, connection: Connection, request: dict[str, Any]) -> None:
-        environ = request["environ"]
-        for key, value in environ.items():
-            if type(value) is list:
-                environ[key] = tuple(value)  # JSON has no tuples; a list is never sent
-        if request["body"] == "pull":
-            body: Any = io.BufferedReader(PulledInput(connection, request["length"]), 65536)
+    def serve_request(
+        self, connection: Connection, mode: str, length: int | None, environ: dict[str, Any]
+    ) -> None:
+        if mode == "pull":
+            body: Any = io.BufferedReader(PulledInput(connection, length), 65536)
         else:
-            body = io.BytesIO(connection.receive()[1] if request["body"] == "inline" else b"")
+            body = io.BytesIO(connection.receive()[1] if mode == "inline" else b"")
         environ.update(self.constants, **{"wsgi.input": body})
         try:
             Exchange(connection).respond(self.application, environ)

@@ -8,6 +8,7 @@ import logging
 import os
 import resource
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any, BinaryIO
 
 import pytest
@@ -122,14 +123,38 @@ def test_what_cannot_be_sent_is_left_out_and_said_once(
     application: Application, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    strange = {"a.function": print, "a.nested": (1, object()), "a.kept": "kept"}
-    strange |= {"mod_wsgi_van.release": object()}
+    code, buffer = test_close_runs_when_the_client_goes_away.__code__, memoryview(b"1")
+    strange = {"a.buffer": buffer, "a.code": code, "a.function": print, "a.nested": (1, object())}
+    strange |= {"mod_wsgi_van.release": object(), "a.kept": "kept"}
     for _ in range(3):
         seen = ask(application, "echo", **strange).json["environ"]
         assert seen["a.kept"] == "'kept'"
-        assert not {"a.function", "a.nested", "mod_wsgi_van.release"} & seen.keys()
+        assert not (strange.keys() - {"a.kept"}) & seen.keys()
     assert caplog.text.count("VAN035") == 1
-    assert "a.function, a.nested\n" in caplog.text
+    assert "a.buffer, a.code, a.function, a.nested\n" in caplog.text
+
+
+class Text(str):
+    def __str__(self) -> str:
+        return "another"
+
+
+@pytest.mark.parametrize(
+    ("value", "arrives"),
+    [
+        (Text("text"), "'text'"),
+        ((1, Text("text"), HTTPStatus.OK), "(1, 'text', 200)"),
+        (HTTPStatus.OK, "200"),
+        (True, "True"),
+        (None, "None"),
+        (b"\xff", r"b'\xff'"),
+        (1 << 70, str(1 << 70)),
+        (0.1, "0.1"),
+        ("\xff\ud800", r"'ÿ\ud800'"),
+    ],
+)
+def test_values_arrive_as_what_they_are(application: Application, value: Any, arrives: str) -> None:
+    assert ask(application, "echo", **{"a.value": value}).json["environ"]["a.value"] == arrives
 
 
 class Untouched(io.RawIOBase):

@@ -36,7 +36,7 @@ class Blocks:
 
 
 def echo(environ, start_response):
-    """The environ that JSON can say, and the body."""
+    """The environ and the body."""
     seen = {key: repr(value) for key, value in environ.items()}
     body = environ["wsgi.input"].read()
     text = json.dumps({"environ": seen, "body": body.decode("latin-1"), "pid": os.getpid()})
