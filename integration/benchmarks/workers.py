@@ -7,6 +7,7 @@ times the throughput and a quarter of the p99, streams at 0.7 of the plain socke
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import re
@@ -29,6 +30,7 @@ from mod_wsgi_van.isolation.process.frames import CHUNK_BYTES
 
 KB, MB = 1 << 10, 1 << 20
 CLIENTS = 8
+BATCH = 50  # requests of one kind, before as many of another
 
 PLAIN = """
 import os, time
@@ -104,26 +106,61 @@ def request(application: Application, path: str, body: bytes = b"") -> bytes:
 
 
 def request_costs(base: Path, env: Path, rounds: int) -> None:
-    """Time of a request, alternating between both, and what the worker adds."""
+    """Time of a request, alternating between both, and what the worker adds; beside it that of
+    as many bytes to and from a process that does nothing else."""
     source = vhost(base, "cost", env)
     isolations = [make() for make in ISOLATIONS.values()]
     with loaded(source, isolations[0]) as here, loaded(source, isolations[1]) as there:
         rows = []
-        for name, path, body in (
-            ("response of 1 KB", f"/body/{KB}", b""),
-            ("response of 1 MB", f"/body/{MB}", b""),
-            ("upload of 1 MB", "/upload", b"x" * MB),
+        for name, path, size, body in (
+            ("response of 1 KB", f"/body/{KB}", KB, b""),
+            ("response of 1 MB", f"/body/{MB}", MB, b""),
+            ("upload of 1 MB", "/upload", KB, b"x" * MB),
         ):
-            pairs = [
-                [timed(request, release.application, path, body) for release in (here, there)]
-                for _ in range(rounds)
-            ]
-            added = [(there - here) * 1e6 for here, there in pairs]
-            rows.append([name, *(spread([p[i] * 1e6 for p in pairs], 0) for i in (0, 1))])
-            rows[-1].append(spread(added, 0))
+            with plain_trip(KB + len(body), size) as trip:
+                actions: list[Callable[[], object]] = [
+                    functools.partial(request, here.application, path, body),
+                    functools.partial(request, there.application, path, body),
+                    trip,
+                ]
+                columns: list[list[float]] = [[] for _ in actions]
+                for _ in range(rounds // BATCH):
+                    for action, times in zip(actions, columns, strict=True):
+                        times += [timed(action) * 1e6 for _ in range(BATCH)]
+            columns.append([there - here for here, there in zip(*columns[:2], strict=True)])
+            rows.append([name, *(spread(column, 0) for column in columns)])
     for isolation in isolations:
         isolation.shutdown()
-    print_table("Microseconds per request", ["", *ISOLATIONS, "added"], rows)
+    heads = ["", *ISOLATIONS, "plain socket", "added"]
+    print_table("Microseconds per request", heads, rows)
+
+
+@contextmanager
+def plain_trip(up: int, down: int) -> Iterator[Callable[[], None]]:
+    """A call that sends ``up`` bytes to another process and gets ``down`` bytes back."""
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        ours.close()
+        while _receive(theirs, up):
+            theirs.sendall(bytes(down))
+        os._exit(0)
+    theirs.close()
+    data = bytes(up)
+
+    def trip() -> None:
+        ours.sendall(data)
+        _receive(ours, down)
+
+    with ours:
+        yield trip
+    os.waitpid(pid, 0)
+
+
+def _receive(end: socket.socket, size: int) -> bool:
+    while size and (part := end.recv(min(size, CHUNK_BYTES))):
+        size -= len(part)
+    return size == 0
 
 
 def timed(act: Callable[..., object], *arguments: object) -> float:

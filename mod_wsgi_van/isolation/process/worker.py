@@ -12,7 +12,7 @@ On every socket travel frames: one byte of kind, four of length, the payload. To
 
 and back, the first two on control:
 
-    +  loaded  !  not loaded: why (JSON)  H  status and headers (JSON), with the first data
+    +  loaded  !  not loaded: why (JSON)  H  status, names and values of headers: a line each
     D  data of the response  F  its rest is a file: S is to come  P  pull: so many bytes of the body
     E  end of the response  X  the application raised: traceback (text)
 
@@ -163,7 +163,10 @@ class Exchange:
         if self._head is not None and not exc_info:
             raise AssertionError("start_response was called twice without exc_info")
         check_head(status, headers)
-        self._head = json.dumps([status, headers]).encode()
+        lines = [status]
+        for pair in headers:
+            lines += pair
+        self._head = "\n".join(lines).encode("latin-1")
         return self.write
 
     def write(self, data: bytes) -> None:
