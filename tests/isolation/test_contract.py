@@ -320,6 +320,23 @@ def test_many_loads_at_once(load: Load, make_source: MakeSource) -> None:
         assert list(pool.map(together, sources)) == [str(n) for n in range(8)]
 
 
+def test_finder_that_goes_during_an_import_hides_no_module(
+    load: Load, make_source: MakeSource
+) -> None:
+    app = (
+        "import sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        sys.meta_path.remove(self)\n"
+        "before = list(sys.meta_path)\n"
+        "sys.meta_path.insert(len(before) - 1, Finder())\n"
+        "import helper\n"
+        "answer = lambda: f'{helper.NAME} {sys.meta_path == before}'\n"
+    )
+    files = {"wsgi/app.py": app, "wsgi/helper.py": "NAME = 'found'"}
+    assert get(load(make_source(files))) == "found True"
+
+
 def test_environ_of_a_vhost_is_its_own(load: Load, make_source: MakeSource) -> None:
     app = "import os\nos.environ.setdefault('OF_VHOST', '{0}')\n"
     app += "answer = lambda: os.environ['OF_VHOST']"

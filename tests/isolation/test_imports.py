@@ -461,23 +461,6 @@ def test_finder_that_hangs_holds_up_no_other_vhost(
         assert get(late.result(timeout=30)) == "slow"
 
 
-def test_finder_that_goes_during_an_import_hides_no_module(
-    load: Load, make_source: MakeSource
-) -> None:
-    app = (
-        "import sys\n"
-        "class Finder:\n"
-        "    def find_spec(self, name, path, target=None):\n"
-        "        sys.meta_path.remove(self)\n"
-        "before = list(sys.meta_path)\n"
-        "sys.meta_path.insert(len(before) - 1, Finder())\n"
-        "import helper\n"
-        "answer = lambda: f'{helper.NAME} {sys.meta_path == before}'\n"
-    )
-    files = {"wsgi/app.py": app, "wsgi/helper.py": "NAME = 'found'"}
-    assert get(load(make_source(files))) == "found True"
-
-
 def test_resource_tracker_of_multiprocessing_ends(load: Load, make_source: MakeSource) -> None:
     app = (
         "from multiprocessing import resource_tracker as tracker\n"

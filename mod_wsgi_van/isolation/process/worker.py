@@ -379,6 +379,17 @@ def distrust_young_bytecode() -> None:
     loader.get_data = careful_get_data  # type: ignore[method-assign]
 
 
+class Finders(list):  # type: ignore[type-arg]
+    """``sys.meta_path``: an import sees it as it was when it began.
+
+    Else one that runs while another thread takes a finder out, as setuptools does, skips the next
+    and finds no module (gh-130094, in CPython before 3.14).
+    """
+
+    def __iter__(self) -> Any:
+        return iter(tuple(super().__iter__()))
+
+
 def tie_to_router(lifeline: int) -> None:
     """Have the kernel kill this process group when the router is gone, in whatever way.
 
@@ -401,6 +412,7 @@ def prepare(order: dict[str, Any]) -> None:
     if order["memory"]:
         resource.setrlimit(resource.RLIMIT_DATA, (order["memory"], order["memory"]))
     distrust_young_bytecode()
+    sys.meta_path = Finders(sys.meta_path)
 
 
 def main() -> None:

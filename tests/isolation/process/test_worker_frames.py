@@ -155,7 +155,7 @@ def liar(load: Callable[..., Application]) -> Application:
         frame(b"X", length=0x7FFFFFFF),
         frame(b"+"),
         b"\x80\x04\x95" + b"pickle",
-        frame(b"H", HEAD)[:-1] + b"-",
+        frame(b"H", HEAD + b"\n"),
         frame(b"H", HEAD) + frame(b"D", b"data") + frame(b"E") + b"more",
         frame(b"H", HEAD) + frame(b"H", HEAD),
         frame(b"H", HEAD) + frame(b"D", b"data") + b"garbage",
