@@ -16,6 +16,7 @@ from pathlib import Path
 
 from .cache import AppCache, Load, Slot
 from .errors import LoadError
+from .hurry import hurry
 from .loader import Loader, Loading, Missing
 from .release import Answer, Release, State
 from .retiring import retire
@@ -107,6 +108,7 @@ class Loads:
     def after_fork(self) -> None:
         self.running = set()
         self.started, self.ended = _nothing, _ignore
+        hurry.after_fork()
 
     def _start(self, load: Load) -> None:
         self.running.add(load)
@@ -119,6 +121,7 @@ class Loads:
 
     def _run(self, load: Load) -> None:
         slot = load.slot
+        hurry.begin(load)
         try:
             replaced = self._attempt(load)
         except BaseException:  # a defect of ours: say so, and leave nobody waiting
@@ -126,6 +129,7 @@ class Loads:
             replaced = None
             self._cache.fail(load, self._answers.failed, slot.files, load.state)
         finally:
+            hurry.end(load)
             self.running.discard(load)
         self.ended(slot, replaced)
 

@@ -19,6 +19,7 @@ from typing import Any
 from .cache import AppCache, Slot
 from .changes import Changes, Why
 from .errors import HookFailed
+from .hurry import hurry
 from .loader import Loader, Missing
 from .loads import Loads, say_late
 from .release import Release
@@ -137,7 +138,11 @@ class Reloader:
         elif isinstance(item, Slot):
             self._changes.look(item, Why.AGAIN)
         elif item is not None:
-            self._changes.hint(item)
+            hurry.begin(self)
+            try:
+                self._changes.hint(item)
+            finally:
+                hurry.end(self)
 
     def _next_due(self) -> float | None:
         times = [self._changes.next_due(), self._retiring.next_deadline()]
@@ -154,6 +159,7 @@ class Reloader:
         for load in self._loads.running.copy():
             if load.late and not load.said_late:
                 load.said_late = True
+                hurry.end(load)
                 say_late(load, self._loader.wsgi_path(load.slot.path))
                 self._queue.put(load.slot)  # hints so far were left to its end
         self._retiring.expire(now)

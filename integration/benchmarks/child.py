@@ -80,17 +80,18 @@ def firsts(hosts: list[str]) -> list[float]:
     return [first(host) for host in hosts]
 
 
-def lives(swaps: list[tuple[str, str, str, str]], limit: float) -> list[float]:
+def lives(swaps: list[tuple[str, str, str, str]], limit: float, pause: float) -> list[float]:
     """Seconds from each rename of a link to the first answer of its new release.
 
     ``swaps``: host, new link, link, answer. After ``limit`` seconds one counts as never seen.
+    ``pause``: at most between two, at random, or who polls is always met at the same moment.
     """
     order = random.Random(1)
-    return [_live(*swap, limit, order.random()) for swap in swaps]
+    return [_live(*swap, limit, order.random() * pause) for swap in swaps]
 
 
 def _live(host: str, new: str, link: str, answer: str, limit: float, pause: float) -> float:
-    time.sleep(pause)  # or who polls once a second is always met at the same moment
+    time.sleep(pause)
     taken, start = 0.0, time.perf_counter()
     os.replace(new, link)
     while taken < limit:

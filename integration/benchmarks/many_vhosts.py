@@ -20,7 +20,7 @@ from integration.benchmarks.figures import percentile, print_table, quick, sprea
 
 PLAIN = Path(__file__).with_name("plain.py")
 BUSY_THREADS = 4
-IDLE = 20.0  # seconds
+IDLE = 10.0  # seconds
 GIVES_UP = 20.0  # seconds; 1.0.0 polls once a second
 APP = """\
 def app(environ, start_response):
@@ -35,6 +35,7 @@ class Way:
     home: str
     settings: dict[str, object] = field(default_factory=dict)
     router: str = ""
+    polls: float = 0.0  # seconds
 
 
 # The sweep for lost events is due once a minute and spends at most 0.05 % of a core: its cost is
@@ -42,8 +43,8 @@ class Way:
 WAYS = (
     Way("this router", OURS, {"sweep_interval": 0}),
     Way("same, one sweep", OURS, {"sweep_interval": IDLE}),
-    Way("same, polling", OURS, {"watch": "polling"}),
-    Way("1.0.0", THEIRS),
+    Way("same, polling", OURS, {"watch": "polling"}, polls=1.0),
+    Way("1.0.0", THEIRS, polls=1.0),
     Way("plain Observer", OURS, router=str(PLAIN)),
 )
 HEADS = (
@@ -73,7 +74,7 @@ def calls_per_second(pid: int, seconds: float) -> str:
     return f"{int(found[1]) / seconds:.1f}" if found else "0.0"
 
 
-def lives(child: Child, base: Path, hosts: list[str], number: int) -> list[str]:
+def lives(child: Child, base: Path, hosts: list[str], number: int, polls: float) -> list[str]:
     """Swap each host to a release that was built a while before; milliseconds."""
     for host in hosts:
         release(base, host, number)
@@ -81,11 +82,13 @@ def lives(child: Child, base: Path, hosts: list[str], number: int) -> list[str]:
     swaps = [
         (host, str(base / f".{host}.{number}"), str(base / host), str(number)) for host in hosts
     ]
-    taken = [each * 1000 for each in child.tell("lives", swaps=swaps, limit=GIVES_UP)]
+    taken = [each * 1000 for each in child.tell("lives", swaps=swaps, limit=GIVES_UP, pause=polls)]
     return [spread(taken, 1), f"{percentile(taken, 0.99):.1f}"]
 
 
-def measure(child: Child, base: Path, hosts: list[str], swaps: int, idle: float) -> list[str]:
+def measure(
+    child: Child, base: Path, hosts: list[str], swaps: int, idle: float, polls: float
+) -> list[str]:
     child.tell("first", host="warm")
     before = child.tell("usage")
     taken = [each * 1000 for each in child.tell("firsts", hosts=hosts)]
@@ -95,9 +98,9 @@ def measure(child: Child, base: Path, hosts: list[str], swaps: int, idle: float)
     cpu = child.tell("usage")["cpu"] - after["cpu"]
     calls = calls_per_second(child.pid, min(5.0, idle))
     swapped = hosts[:: max(1, len(hosts) // swaps)][:swaps]
-    quiet = lives(child, base, swapped, 1)
+    quiet = lives(child, base, swapped, 1, polls)
     child.tell("spin", threads=BUSY_THREADS)
-    busy = lives(child, base, swapped, 2)
+    busy = lives(child, base, swapped[: swaps // 3], 2, polls)
     child.tell("spin", threads=0)
     return [
         spread(taken),
@@ -119,7 +122,7 @@ def row(way: Way, home: Path, root: Path, count: int, swaps: int, idle: float) -
         os.replace(base / f".{host}.0", base / host)
     try:
         with Child(home, base, way.router, **way.settings) as child:
-            return measure(child, base, hosts, swaps, idle)
+            return measure(child, base, hosts, swaps, idle, way.polls)
     except RuntimeError as exc:
         return [str(exc).strip().splitlines()[-1], *[""] * (len(HEADS) - 3)]
     finally:
@@ -128,7 +131,7 @@ def row(way: Way, home: Path, root: Path, count: int, swaps: int, idle: float) -
 
 def main() -> None:
     short = quick(__doc__ or "")
-    counts, swaps, idle = ((20,), 5, 1.0) if short else ((100, 1_000, 10_000), 40, IDLE)
+    counts, swaps, idle = ((20,), 5, 1.0) if short else ((100, 1_000, 10_000), 45, IDLE)
     rows = []
     with contenders.directory() as root:
         homes = contenders.homes(root)
