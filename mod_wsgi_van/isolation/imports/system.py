@@ -80,7 +80,7 @@ class Finders(list[Any]):
     """``sys.meta_path``: an import sees it as it was when it began.
 
     Else one that runs while another thread takes a finder out, as setuptools does, skips the next
-    and finds no module (gh-130094, in CPython before 3.14).
+    and finds no module (gh-130094, mended in CPython 3.14).
     """
 
     def __iter__(self) -> Iterator[Any]:

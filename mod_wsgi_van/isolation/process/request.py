@@ -88,6 +88,8 @@ def _plain(value: Any) -> Any:
         return str.__str__(value)
     if isinstance(value, int):
         return int.__int__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
     raise TypeError
 
 

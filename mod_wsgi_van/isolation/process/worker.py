@@ -162,11 +162,7 @@ class Exchange:
             raise exc_info[1].with_traceback(exc_info[2])
         if self._head is not None and not exc_info:
             raise AssertionError("start_response was called twice without exc_info")
-        check_head(status, headers)
-        lines = [status]
-        for pair in headers:
-            lines += pair
-        self._head = "\n".join(lines).encode("latin-1")
+        self._head = make_head(status, headers)
         return self.write
 
     def write(self, data: bytes) -> None:
@@ -217,13 +213,16 @@ def require_bytes(data: Any) -> bytes:
     raise TypeError(f"the response must be of bytes, not {type(data).__name__}")
 
 
-def check_head(status: Any, headers: Any) -> None:
-    """Tell the application, not the router, about a head that no server could send."""
+def make_head(status: Any, headers: Any) -> bytes:
+    """Tells the application, not the router, about a head that no server could send."""
     if not STATUS.match(status):
         raise ValueError(f"not a status line: {status!r}")
+    lines = [status]
     for name, value in headers:
         if not NAME.match(name) or not VALUE.match(value):
             raise ValueError(f"not a header: {name!r}: {value!r}")
+        lines += (name, value)
+    return "\n".join(lines).encode("latin-1")
 
 
 class Worker:
@@ -383,7 +382,7 @@ class Finders(list):  # type: ignore[type-arg]
     """``sys.meta_path``: an import sees it as it was when it began.
 
     Else one that runs while another thread takes a finder out, as setuptools does, skips the next
-    and finds no module (gh-130094, in CPython before 3.14).
+    and finds no module (gh-130094, mended in CPython 3.14).
     """
 
     def __iter__(self) -> Any:

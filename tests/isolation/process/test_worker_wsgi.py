@@ -134,6 +134,10 @@ def test_what_cannot_be_sent_is_left_out_and_said_once(
     assert "a.buffer, a.code, a.function, a.nested\n" in caplog.text
 
 
+class Number(float):
+    pass
+
+
 class Text(str):
     def __str__(self) -> str:
         return "another"
@@ -150,6 +154,7 @@ class Text(str):
         (b"\xff", r"b'\xff'"),
         (1 << 70, str(1 << 70)),
         (0.1, "0.1"),
+        (Number(0.5), "0.5"),
         ("\xff\ud800", r"'ÿ\ud800'"),
     ],
 )
@@ -254,6 +259,10 @@ def test_latin_1(application: Application) -> None:
     assert answer.status == "200 Tr\xe8s bien"
     assert answer.headers["X-Name"] == "caf\xe9" and answer.headers["X-Empty"] == ""
     assert answer.body == b"/latin/\xe9"
+
+
+def test_headers_that_can_be_read_once_are_not_lost(application: Application) -> None:
+    assert ask(application, "iterated").headers["X-Once"] == "yes"
 
 
 @pytest.mark.parametrize(

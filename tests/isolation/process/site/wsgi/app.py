@@ -168,6 +168,12 @@ def latin(environ, start_response):
     return [environ["PATH_INFO"].encode("latin-1")]
 
 
+def iterated(environ, start_response):
+    """What no server has to take, and wsgiref does not: headers that can be read once."""
+    start_response("200 OK", iter([*PLAIN, ("X-Once", "yes")]))
+    return [b"sent"]
+
+
 def bad_head(environ, start_response):
     status, headers = json.loads(environ["QUERY_STRING"])
     start_response(status, [tuple(pair) for pair in headers])
