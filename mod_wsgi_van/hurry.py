@@ -1,15 +1,17 @@
-"""While a vhost is loaded, threads that compute give the interpreter lock (GIL) away sooner.
+"""While a vhost is loaded or polled, threads that compute give the GIL away sooner.
 
 A load is some hundred short waits, for files and for other threads, and after each it waits until
 the threads that compute have had their turns of 5 ms. With four of them a trivial application took
 1.3 s from the swap to its first answer, with turns of half a millisecond 0.27 s; those threads get
-7 % less done meanwhile.
+7 % less done meanwhile. A poller's sweep over 10,000 vhosts took 25 s, and so 2 s.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
+from collections.abc import Iterator
 
 INTERVAL = 0.0005  # seconds
 
@@ -38,6 +40,14 @@ class Hurry:
             self._owners.discard(owner)
             if not self._owners:
                 self._restore()
+
+    @contextlib.contextmanager
+    def during(self, owner: object) -> Iterator[None]:
+        self.begin(owner)
+        try:
+            yield
+        finally:
+            self.end(owner)
 
     def after_fork(self) -> None:
         """In a child, which has none of the threads that began."""

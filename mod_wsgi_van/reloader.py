@@ -138,11 +138,8 @@ class Reloader:
         elif isinstance(item, Slot):
             self._changes.look(item, Why.AGAIN)
         elif item is not None:
-            hurry.begin(self)
-            try:
+            with hurry.during(self):
                 self._changes.hint(item)
-            finally:
-                hurry.end(self)
 
     def _next_due(self) -> float | None:
         times = [self._changes.next_due(), self._retiring.next_deadline()]

@@ -11,6 +11,9 @@ import pytest
 from sites import app, deploy, get, release, wait, wait_for
 
 from mod_wsgi_van.hurry import INTERVAL, Hurry
+from mod_wsgi_van.ignore import Ignore
+from mod_wsgi_van.watch import Target
+from mod_wsgi_van.watch.polling import Polling
 
 USUAL = 0.003
 HANGS = "import os, time\nwhile not os.path.exists({go!r}):\n    time.sleep(0.01)\n"
@@ -42,6 +45,20 @@ def test_a_load_and_a_reload_hurry(tmp_path: Path, make_router: Any) -> None:
     deploy(tmp_path, "a.test", release(tmp_path, "a.test", 2, asking(2)))
     wait_for(router.application, "a.test", f"2 {INTERVAL}")
     wait(lambda: now() == USUAL)
+
+
+def test_a_poller_hurries(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    seen: list[float] = []
+    polling = Polling(lambda key: seen.append(now()), ignore=Ignore(), update_interval=0.05)
+    polling.add("site", Target(str(site)))
+    polling.start()
+    site.rename(tmp_path / "gone")
+    wait(lambda: set(seen) == {INTERVAL})
+    wait(lambda: now() == USUAL)
+    polling.stop()
+    assert now() == USUAL
 
 
 def test_an_applications_own_interval_stays(tmp_path: Path, make_router: Any) -> None:

@@ -17,6 +17,7 @@ import time
 from dataclasses import dataclass
 
 from .. import version
+from ..hurry import hurry
 from ..ignore import Ignore
 from .chain import Identity, identify
 from .contract import Stale, Target
@@ -114,7 +115,8 @@ class Polling:
         stopping = self._stopping
         while not stopping.wait(self._interval):
             try:
-                self.sweep()
+                with hurry.during(self):
+                    self.sweep()
             except Exception:
                 log.exception("polling failed; it goes on in %s s", self._interval)
 
