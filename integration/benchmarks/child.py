@@ -66,6 +66,10 @@ def load_alone(paths: list[str]) -> None:
     del sys.path[: len(paths)]
 
 
+def keep_no_bytecode() -> None:
+    sys.dont_write_bytecode = True
+
+
 def first(host: str) -> float:
     """One request; seconds."""
     start = time.perf_counter()
@@ -170,6 +174,7 @@ def descriptors() -> list[int]:
 COMMANDS: dict[str, Callable[..., Any]] = {
     "open": open_router,
     "load_alone": load_alone,
+    "keep_no_bytecode": keep_no_bytecode,
     "first": first,
     "firsts": firsts,
     "alone": alone,

@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PLAIN_LIMIT = 1000  # vhosts; a thread for each is more than most systems give beyond that
 IDLE = 5.0  # seconds
 BUSY_THREADS = 4
 PATIENCE = 10.0  # seconds until a swap counts as missed
@@ -267,8 +266,6 @@ def run(counts: list[int], ways: list[str], directory: str) -> list[dict[str, An
         top = Path(tempfile.mkdtemp(prefix="van-watching-", dir=directory))
         try:
             for way in ways:
-                if way == "plain" and count > PLAIN_LIMIT:
-                    continue
                 build(top / "base", count)  # anew: the swaps have moved the links
                 row = _in_process(way, top / "base", count)
                 print(_line(way, count, row), flush=True)
