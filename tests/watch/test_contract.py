@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -251,6 +252,30 @@ def test_a_dangling_link_whose_target_appears(probe: Probe, base: Path) -> None:
     swap(base / "host", ".builds/host/3")
     probe.add("host", base / "host/wsgi")
     probe.expect("host", lambda: release(base / ".builds/host/3"))
+
+
+def test_a_file_where_a_directory_is_wanted(probe: Probe, base: Path) -> None:
+    """Nothing can be armed in a file, and trying again without end would take a core."""
+    host = base / "file"
+    host.write_text("")
+    probe.add("host", host / "wsgi")
+    probe.expect_nothing(lambda: time.sleep(0.1))
+
+    def mend() -> None:
+        host.unlink()
+        release(host)
+
+    probe.expect("host", mend)
+    probe.expect("host", lambda: (host / "wsgi/package/x.py").write_text("x = 1\n"))
+
+
+def test_a_link_through_a_file_in_the_tree(probe: Probe, base: Path) -> None:
+    wsgi = release(base / "through")
+    (base / "file").write_text("")
+    (wsgi / "link").symlink_to("../../file/further")
+    probe.add("host", wsgi)
+    probe.expect_nothing(lambda: time.sleep(0.1))
+    probe.expect("host", lambda: (wsgi / "package/x.py").write_text("x = 1\n"))
 
 
 def test_a_vhost_that_appears_later(probe: Probe, base: Path) -> None:
