@@ -49,7 +49,10 @@ class Auto:
         self._begin()
 
     def _begin(self) -> None:
-        self._lock = threading.Lock()  # guards which of the two has a key, and what follows
+        # Guards which of the two has a key, and what follows. Nothing is measured under it: that
+        # takes long where a tree is large or a file server does not answer.
+        self._lock = threading.Lock()
+        self._targets: dict[str, Target] = {}
         self._pid = os.getpid()
         self._started = self._stopped = False
         self._retry_at: float | None = None  # monotonic; None while inotify works
@@ -82,19 +85,18 @@ class Auto:
         with self._lock:
             if self._stopped:
                 return
+            self._targets[key] = target
             if self._retry_at is not None and time.monotonic() >= self._retry_at:
                 self._start_inotify()
             if self._unpolled:
                 self._start_polling()
-            if self._retry_at is not None:
-                self._poll(key, target)
-                return
-            why = self._inotify.arm(key, target)
-            if why is None:
-                self._polling.remove(key)
-            else:
+            if self._retry_at is None:
+                why = self._inotify.arm(key, target)
+                if why is None:
+                    self._polling.remove(key)
+                    return
                 self._say(why.kind, str(why), target.path)
-                self._poll(key, target)
+        self._poll(key, target)
 
     def polled(self, key: str) -> bool:
         """Whether the key is known and polled."""
@@ -103,6 +105,7 @@ class Auto:
     def remove(self, key: str) -> None:
         self._own()
         with self._lock:
+            self._targets.pop(key, None)
             self._inotify.remove(key)
             self._polling.remove(key)
 
@@ -125,14 +128,19 @@ class Auto:
     def _refused(self, key: str, target: Target, why: Refused) -> None:
         """inotify let a key go; called from its worker thread."""
         with self._lock:
-            if not self._stopped and not self._inotify.knows(key):
-                self._say(why.kind, str(why), target.path)
-                self._poll(key, target)
+            if self._stopped or self._inotify.knows(key):
+                return
+            self._say(why.kind, str(why), target.path)
+        self._poll(key, target)
 
     def _poll(self, key: str, target: Target) -> None:
-        self._polling.add(key, target)
-        if self._started:
-            self._start_polling()
+        entry = self._polling.look(key, target)
+        with self._lock:
+            if self._targets.get(key) != target or self._inotify.knows(key) or self._stopped:
+                return  # removed, or added anew, meanwhile
+            self._polling.put(entry)
+            if self._started:
+                self._start_polling()
 
     def _start_polling(self) -> None:
         try:

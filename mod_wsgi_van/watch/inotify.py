@@ -155,7 +155,7 @@ class InotifyWatcher:
         if observer is not None:
             observer.stop()
             if observer is not threading.current_thread():
-                observer.join(timeout=5)
+                observer.join(timeout=1)
         if source is not None:
             source.close()
 

@@ -29,7 +29,7 @@ FLOOR = 0.1  # of that for measuring, however long the stats took: the rotation 
 
 
 @dataclass(slots=True, eq=False)
-class _Entry:
+class Entry:
     key: str
     target: Target
     seen: Identity | None  # None: the path leads nowhere
@@ -57,7 +57,7 @@ class Polling:
         # dictionary is one atomic operation, and an entry belongs to the polling thread.
         self._lock = threading.Lock()
         self._pid = os.getpid()
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[str, Entry] = {}
         self._round = 1
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -78,13 +78,22 @@ class Polling:
         self._own()
         if self._stopping.is_set():
             return
+        self.put(self.look(key, target))
+
+    def look(self, key: str, target: Target) -> Entry:
+        """Look at what stands at ``target`` now, for ``put``; the first half of ``add``."""
         known = self._entries.get(key)
-        if known is None or known.target != target:
-            measurable = target.tree or bool(target.trees or target.files)
-            entry = _Entry(key, target, identify(target.path), measurable)
-            if entry.measurable:
-                self._measured_anew(entry)  # what later sweeps compare with
-            self._entries[key] = entry
+        if known is not None and known.target == target:
+            return known
+        measurable = target.tree or bool(target.trees or target.files)
+        entry = Entry(key, target, identify(target.path), measurable)
+        if entry.measurable:
+            self._measured_anew(entry)  # what later sweeps compare with
+        return entry
+
+    def put(self, entry: Entry) -> None:
+        """Sweep over ``entry`` from now on; the second half of ``add``, which takes no time."""
+        self._entries[entry.key] = entry
 
     def knows(self, key: str) -> bool:
         return key in self._entries
@@ -102,7 +111,7 @@ class Polling:
             thread, self._thread = self._thread, None
         self._entries.clear()
         if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout=5)
+            thread.join(timeout=1)
 
     def after_fork(self) -> None:
         self._begin()
@@ -136,7 +145,7 @@ class Polling:
         now = time.thread_time()
         self._rotate(entries, max(begin + self._budget, now + FLOOR * self._budget), late)
 
-    def _rotate(self, entries: list[_Entry], until: float, late: float) -> None:
+    def _rotate(self, entries: list[Entry], until: float, late: float) -> None:
         """Measure one entry at least, and others while there is CPU time left and time."""
         turn = self._round
         due = [entry for entry in entries if entry.round != turn and entry.measurable]
@@ -150,7 +159,7 @@ class Polling:
             if time.thread_time() > until or time.monotonic() > late or self._stopping.is_set():
                 return
 
-    def _measured_anew(self, entry: _Entry) -> bool:
+    def _measured_anew(self, entry: Entry) -> bool:
         """Measure; whether the version is another than the last one, False for the first one."""
         last = entry.version
         try:
@@ -159,7 +168,7 @@ class Polling:
             entry.version = error.errno or -1
         return last is not None and last != entry.version
 
-    def _report(self, entry: _Entry) -> None:
+    def _report(self, entry: Entry) -> None:
         if self._entries.get(entry.key) is not entry:
             return  # removed or replaced since this sweep began
         try:

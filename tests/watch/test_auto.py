@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from mod_wsgi_van import version
 from mod_wsgi_van.ignore import Ignore
+from mod_wsgi_van.version import Version
 from mod_wsgi_van.watch import Target, Watcher, open_watcher
 from mod_wsgi_van.watch.auto import Auto
 from mod_wsgi_van.watch.filesystem import foreign
@@ -255,3 +258,44 @@ def test_polling_never_touches_inotify(tmp_path: Path) -> None:
     links = [str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
     watcher.stop()
     assert not any("inotify" in link for link in links)
+
+
+def test_a_key_that_is_slow_to_measure_delays_no_other(
+    opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote, go, begun = tmp_path / "remote", threading.Event(), threading.Event()
+    real = version.measure
+    waited: list[bool] = []
+
+    def measure(target: Target, ignore: Ignore) -> Version:
+        if Path(target.path).is_relative_to(remote):
+            begun.set()
+            waited.append(go.wait(20))
+        return real(target, ignore)
+
+    monkeypatch.setattr(version, "measure", measure)
+    probe = opened(
+        lambda reports: _auto(
+            reports,
+            foreign=lambda path: "NFS" if Path(path).is_relative_to(remote) else foreign(path),
+        )
+    )
+    far = release(remote)
+    slow = threading.Thread(target=probe.watcher.add, args=("far", Target(str(far))))
+    gone = threading.Thread(target=probe.watcher.add, args=("gone", Target(str(far))))
+    slow.start()
+    gone.start()
+    assert begun.wait(20)
+    near = release(tmp_path / "near")
+    try:
+        probe.add("near", near)
+        probe.expect("near", lambda: (near / "package/x.py").write_text("x = 1\n"))
+        probe.watcher.remove("gone")
+    finally:
+        go.set()
+    slow.join()
+    gone.join()
+    assert all(waited), "something waited for the slow one"
+    assert _polled(probe.watcher, "far")
+    assert not _polled(probe.watcher, "gone")
+    probe.expect("far", lambda: (far / "package/x.py").write_text("x = 1\n"))
