@@ -212,7 +212,8 @@ class AppCache:
     def reset(self, slot: Slot) -> None:
         """Let the next request load the slot: it was unknown and is there now."""
         with self.lock:
-            slot.release = None
+            if not isinstance(slot.release, Release):  # a request may have loaded it by now
+                slot.release = None
 
     def _end(self, load: Load) -> None:
         load.slot.loading = None

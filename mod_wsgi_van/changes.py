@@ -223,8 +223,9 @@ class Changes:
         count = self._own_changes[key] = self._own_changes.get(key, 0) + 1
         if count == _OWN_CHANGES and state is not None and isinstance(state.version, Version):
             log.warning(
-                "%s: VAN014: loading it changes %s below %s, which reloads it, from now on ever"
-                " later: write that file elsewhere, or add its name to watch_ignore",
+                "%s: VAN014: %s below %s changed during each of the last loads; it is reloaded ever"
+                " later from now on: if loading it writes that file, have it written elsewhere, or"
+                " add its name to watch_ignore",
                 slot.host,
                 state.version.latest,
                 self._loader.wsgi_path(slot.path),
@@ -250,8 +251,8 @@ class Changes:
         self.drop(slot)
         if pending.why is Why.SWEEP and not self._polled(slot.watch_key):
             log.warning(
-                "%s: VAN024: the sweep found a change in %s that no event announced; if this"
-                ' recurs, set watch="polling" and report it',
+                "%s: VAN024: the sweep found a change in %s that no event announced, as for a"
+                ' file that is kept open; if this recurs, set watch="polling" and report it',
                 slot.host,
                 self._loader.wsgi_path(slot.path),
             )

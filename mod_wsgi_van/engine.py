@@ -112,7 +112,7 @@ class Engine:
             lifecycle.warn_of_interpreter(environ)
             if not os.path.isdir(self._base_path):
                 log.warning(
-                    "VAN013: base_path %s is not a directory: every host gets 404 until it is;"
+                    "VAN013: base_path %s is not a directory: hosts below it get 404 until it is;"
                     " create it, or give the Router another base_path",
                     self._base_path,
                 )

@@ -22,10 +22,12 @@ from .isolation.contract import Isolation, Source
 from .release import Lease, Release, State
 from .settings import ISOLATION
 from .version import Version, points
+from .watch.chain import resolve
 from .watch.contract import Target
 
 T = TypeVar("T")
 
+_TRIES = 5  # at a vhost that is swapped again and again
 _MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
@@ -90,11 +92,11 @@ class Loader:
             return error.errno not in _MISSING
 
     def leads_to(self, path: Path) -> str:
-        """Return what the wsgi directory resolves to now, however little of it exists."""
-        return os.path.realpath(self.wsgi_path(path))
+        """Return what the wsgi directory resolves to now, "" where that does not exist."""
+        return resolve(self.wsgi_path(path)).end
 
-    def state(self, path: Path, files: tuple[str, ...] = ()) -> State:
-        """Measure what would be loaded now.
+    def state(self, path: Path, files: tuple[str, ...] = (), tries: int = _TRIES) -> State:
+        """Measure what would be loaded now; once more when it is swapped meanwhile.
 
         Raises Missing, or HookFailed when get_version raises for another reason.
         """
@@ -111,8 +113,11 @@ class Loader:
         except Missing:
             raise
         except BaseException as error:  # a hook may call sys.exit(): that must not end our thread
-            if isinstance(error, OSError) and error.errno in _MISSING and not self.exists(path):
-                raise Missing(path) from error
+            if isinstance(error, OSError) and error.errno in _MISSING:
+                if not self.exists(path):
+                    raise Missing(path) from error
+                if tries:
+                    return self.state(path, files, tries - 1)
             if isinstance(error, PermissionError):
                 raise Unreadable(
                     f"{error.filename or path} cannot be read: {error.strerror}; give this"
@@ -135,7 +140,7 @@ class Loader:
             host=host,
             path=os.path.abspath(path),
             directory=directory,
-            venv=os.path.realpath(path / hooks.venv_name),
+            venv=_physical(path / hooks.venv_name),
             site_packages=_ask("get_venv_paths", self._venv_paths, path),
             module_name=hooks.module_name,
             object_name=hooks.object_name,
@@ -146,7 +151,7 @@ class Loader:
         found = self._hooks.get_venv_paths(path)
         if isinstance(found, (str, bytes)):
             raise TypeError(f"one path was returned and not a list of paths: {found!r}")
-        return tuple(os.path.realpath(each) for each in found)
+        return tuple(_physical(each) for each in found)
 
     def _isolation_of(self, path: Path) -> str:
         found = self._hooks.get_isolation(path)
@@ -172,6 +177,15 @@ class Loader:
         self._lock = threading.Lock()
         for isolation in self._isolations.values():
             isolation.after_fork()
+
+
+def _physical(path: Path) -> str:
+    """Return where a path leads, or the path itself where it leads nowhere.
+
+    os.path.realpath() raises when a symlink goes away while it looks, even if it is not strict.
+    """
+    absolute = os.path.abspath(path)
+    return resolve(absolute).end or absolute
 
 
 def _ask(name: str, hook: Callable[[Path], T], path: Path) -> T:

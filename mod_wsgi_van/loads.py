@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 # ns between two values of the clock that the kernel takes a file's times from
 _CLOCK_REALTIME_COARSE = 5
 _TICK = round(time.clock_getres(_CLOCK_REALTIME_COARSE) * 1e9) if sys.platform == "linux" else 10**7
+_TRIES = 5  # at a vhost that is swapped while it is being loaded
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class Loads:
 
     def _attempt(self, load: Load) -> Release | None:
         """Load and install; return the release that was replaced."""
-        slot = load.slot
+        slot, tries = load.slot, _TRIES
         while True:
             self._watcher.add(slot.watch_key, self._loader.target(slot.path, slot.files))
             try:
@@ -146,10 +147,18 @@ class Loads:
                 if missing:
                     return old
             except LoadError as error:
+                if tries and self._moved(load):
+                    tries -= 1
+                    continue
                 self._failed(load, error)
                 return None
             else:
                 return self._loaded(load, loading)
+
+    def _moved(self, load: Load) -> bool:
+        """Whether the vhost leads elsewhere by now, so that what failed may have been deleted."""
+        leads_to = self._loader.leads_to(load.slot.path)
+        return load.state is not None and leads_to not in ("", load.state.directory)
 
     def _settled_state(self, path: Path) -> State:
         """Measure; where a file has just changed, once the kernel's coarse clock has moved on.

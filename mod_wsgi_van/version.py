@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from .ignore import Ignore
+from .watch.chain import resolve
 from .watch.contract import Target
 
 # An ignored file that changed at most so long before its directory explains the directory's mtime:
@@ -71,7 +72,7 @@ def measure(target: Target, ignore: Ignore) -> Version:
     rows = [f"{top.st_dev} {top.st_ino}"]
     latest = (0, "")
     if target.tree:
-        for name, row, ctime in _tree(directory, "", ignore, {(top.st_dev, top.st_ino)}):
+        for name, row, ctime in _tree(directory, ignore, {(top.st_dev, top.st_ino)}):
             rows.append(f"{name}\0{row}")
             latest = max(latest, (ctime, name))
     rows.sort()
@@ -103,34 +104,37 @@ def _row(found: os.stat_result) -> str:
 
 
 def _tree(
-    directory: str, prefix: str, ignore: Ignore, seen: set[tuple[int, int]]
+    directory: str, ignore: Ignore, seen: set[tuple[int, int]]
 ) -> Iterator[tuple[str, str, int]]:
     """Yield (relative name, row, ctime) of all that counts below ``directory``.
 
     Symlinks are followed, as the import system does; ``seen`` keeps a loop of them from going on
     for ever. Of a directory only its being there counts: its times move with ignored entries.
     """
-    try:
-        entries = list(os.scandir(directory))
-    except OSError as error:  # deleted or made unreadable meanwhile: a state like any other
-        yield prefix, f"unreadable {error.errno}", 0
-        return
-    for entry in entries:
-        if ignore(entry.name):
-            continue
-        name = prefix + entry.name
+    pending = [(directory, "")]
+    while pending:
+        where, prefix = pending.pop()
         try:
-            found = entry.stat()
-        except OSError as error:
-            yield name, f"dangling {error.errno}", 0
+            entries = list(os.scandir(where))
+        except OSError as error:  # deleted or made unreadable meanwhile: a state like any other
+            yield prefix, f"unreadable {error.errno}", 0
             continue
-        if not stat.S_ISDIR(found.st_mode):
-            yield name, _row(found), found.st_ctime_ns
-            continue
-        yield name, "directory", 0
-        if (found.st_dev, found.st_ino) not in seen:
-            seen.add((found.st_dev, found.st_ino))
-            yield from _tree(entry.path, name + "/", ignore, seen)
+        for entry in entries:
+            if ignore(entry.name):
+                continue
+            name = prefix + entry.name
+            try:
+                found = entry.stat()
+            except OSError as error:
+                yield name, f"dangling {error.errno}", 0
+                continue
+            if not stat.S_ISDIR(found.st_mode):
+                yield name, _row(found), found.st_ctime_ns
+                continue
+            yield name, "directory", 0
+            if (found.st_dev, found.st_ino) not in seen:
+                seen.add((found.st_dev, found.st_ino))
+                pending.append((entry.path, name + "/"))
 
 
 def _ignored(directory: str, ignore: Ignore, touched: int) -> tuple[str, bool]:
@@ -155,8 +159,8 @@ def _further(target: Target, ignore: Ignore) -> Iterator[str]:
         if not os.path.isdir(path):
             yield from points((path,))
             continue
-        yield f"{path}\0{os.path.realpath(path)}"
-        yield from sorted(f"{name}\0{row}" for name, row, _ in _tree(path, "", ignore, set()))
+        yield f"{path}\0{resolve(path).end}"
+        yield from sorted(f"{name}\0{row}" for name, row, _ in _tree(path, ignore, set()))
     yield from points(target.files)
 
 

@@ -20,6 +20,7 @@ from sites import app, deploy, get, release, site, wait, wait_for, write
 
 from mod_wsgi_van import Router
 from mod_wsgi_van.cache import AppCache
+from mod_wsgi_van.loader import Loader
 
 HANGS = """
 import os, time
@@ -387,3 +388,120 @@ def test_a_vhost_that_may_not_be_read(tmp_path: Path) -> None:
     _, log = process.communicate("\n" if line else "", timeout=60)
     assert process.returncode == 0, log
     assert log.count("VAN015") == 1, log
+
+
+def test_a_first_load_that_fails_while_its_release_is_replaced(
+    tmp_path: Path, make_router: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """``ln -sfn new site; rm -rf old``, in the middle of the import of the old one."""
+    new, link = release(tmp_path, "a.test", 2, app("two")), tmp_path / "a.test"
+    moves = f"import os\nos.unlink({str(link)!r})\nos.symlink({str(new)!r}, {str(link)!r})\n"
+    deploy(tmp_path, "a.test", release(tmp_path, "a.test", 1, moves + "import deleted_by_now\n"))
+    router = make_router()
+    assert get(router.application, "a.test").body == "two"
+    assert not logged(caplog, "VAN002")
+
+
+def test_a_release_that_fails_and_always_moves_on(
+    tmp_path: Path, make_router: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each import points the link at the other release; it is not tried for ever."""
+    link = tmp_path / "a.test"
+    for number in (1, 2):
+        other = tmp_path / f".builds/a.test/{3 - number}"
+        moves = f"import os\nos.unlink({str(link)!r})\nos.symlink({str(other)!r}, {str(link)!r})\n"
+        release(tmp_path, "a.test", number, moves + "raise ImportError\n")
+    deploy(tmp_path, "a.test", tmp_path / ".builds/a.test/1")
+    router = make_router()
+    assert get(router.application, "a.test").status == 500
+    assert logged(caplog, "VAN002")
+
+
+def test_a_version_that_is_gone_for_a_moment(
+    tmp_path: Path, make_router: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Swapped(Router):
+        misses = 0
+
+        def get_version(self, path: Path) -> object:
+            self.misses += 1
+            if self.misses % 3:
+                raise FileNotFoundError(2, "No such file or directory", str(path))
+            return 1
+
+    site(tmp_path, "a.test")
+    router = make_router(Swapped)
+    assert get(router.application, "a.test").body == "one"
+    assert not logged(caplog, "VAN008")
+
+
+def test_an_environment_that_is_swapped_while_it_is_looked_at(
+    tmp_path: Path, make_router: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.readlink
+
+    def readlink(path: Any, **further: Any) -> Any:
+        if os.fspath(path).endswith(".venv"):  # unlinked since its lstat()
+            raise FileNotFoundError(2, "No such file or directory", path)
+        return real(path, **further)
+
+    (site(tmp_path, "a.test") / ".venv").symlink_to("../venvs/1")
+    monkeypatch.setattr(os, "readlink", readlink)
+    router = make_router()
+    assert get(router.application, "a.test").body == "one"
+
+
+def test_a_vhost_that_is_loaded_while_the_reloader_finds_it(
+    tmp_path: Path, make_router: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the reloader does to an unknown vhost must not undo the load of a request."""
+    real, deployed_again = Loader.exists, False
+    found, begun, loaded, late = (threading.Event() for _ in range(4))
+
+    def exists(loader: Loader, path: Path) -> bool:
+        is_there = real(loader, path)
+        if is_there and threading.current_thread().name == "van-reloader":
+            found.set()
+            if deployed_again:
+                begun.set()
+                loaded.wait(20)
+                late.set()
+        return is_there
+
+    router = make_router()
+    assert get(router.application, "a.test").status == 404
+    monkeypatch.setattr(Loader, "exists", exists)
+    imports = tmp_path / "imports"
+    record = f"with open({str(imports)!r}, 'a') as file:\n    file.write('x')\n"
+    made = release(tmp_path, "a.test", 1, record + app("one"))
+    deploy(tmp_path, "a.test", made)
+    assert found.wait(20)
+    deployed_again = True
+    deploy(tmp_path, "a.test", made)
+    assert begun.wait(20)
+    assert get(router.application, "a.test").body == "one"
+    loaded.set()
+    assert late.wait(20)
+    for _ in range(20):
+        assert get(router.application, "a.test").body == "one"
+        time.sleep(0.01)
+    assert imports.read_text() == "x"
+
+
+def test_a_tree_deeper_than_python_recurses(tmp_path: Path, make_router: Any) -> None:
+    wsgi = site(tmp_path, "a.test") / "wsgi"
+    descriptor = os.open(wsgi, os.O_RDONLY)
+    for _ in range(sys.getrecursionlimit() + 100):
+        os.mkdir("d", dir_fd=descriptor)
+        below = os.open("d", os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = below
+    os.close(descriptor)
+    try:
+        router = make_router()
+        assert get(router.application, "a.test").body == "one"
+        write(wsgi / "app.py", app("two"))
+        wait_for(router.application, "a.test", "two")
+        router.shutdown()
+    finally:
+        subprocess.run(["rm", "-rf", str(wsgi)], check=True)  # shutil's recurses, too

@@ -143,11 +143,18 @@ def _extensions_below(path: Path) -> Iterator[str]:
         if path.name.endswith(".so"):
             yield path.name
         return
-    for parent, directories, files in os.walk(path):
-        directories[:] = [name for name in directories if not _IGNORE(name)]
-        for name in files:
-            if name.endswith(".so"):
-                yield str(Path(parent, name).relative_to(path.parent))
+    pending = [str(path)]  # no os.walk(): before Python 3.12 it recurses, and trees may be deep
+    while pending:
+        try:
+            entries = list(os.scandir(pending.pop()))
+        except OSError:
+            continue
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                if not _IGNORE(entry.name):
+                    pending.append(entry.path)
+            elif entry.name.endswith(".so"):
+                yield str(Path(entry.path).relative_to(path.parent))
 
 
 def _canonical(distribution: str) -> str:
