@@ -157,8 +157,9 @@ class Loads:
 
     def _moved(self, load: Load) -> bool:
         """Whether the vhost leads elsewhere by now, so that what failed may have been deleted."""
-        leads_to = self._loader.leads_to(load.slot.path)
-        return load.state is not None and leads_to not in ("", load.state.directory)
+        if load.state is None or load.slot.loading is not load:
+            return False  # nothing was measured, or a newer attempt has taken its place
+        return self._loader.leads_to(load.slot.path) not in ("", load.state.directory)
 
     def _settled_state(self, path: Path) -> State:
         """Measure; where a file has just changed, once the kernel's coarse clock has moved on.
