@@ -251,8 +251,8 @@ class Changes:
         self.drop(slot)
         if pending.why is Why.SWEEP and not self._polled(slot.watch_key):
             log.warning(
-                "%s: VAN024: the sweep found a change in %s that no event announced, as for a"
-                ' file that is kept open; if this recurs, set watch="polling" and report it',
+                "%s: VAN024: the sweep found a change in %s that no event announced; unless a file"
+                ' there is still open for writing: if it recurs, set watch="polling" and report it',
                 slot.host,
                 self._loader.wsgi_path(slot.path),
             )

@@ -96,7 +96,7 @@ class Loader:
         return resolve(self.wsgi_path(path)).end
 
     def state(self, path: Path, files: tuple[str, ...] = (), tries: int = _TRIES) -> State:
-        """Measure what would be loaded now; once more when it is swapped meanwhile.
+        """Measure what would be loaded now; again, ``tries`` times at most, if swapped meanwhile.
 
         Raises Missing, or HookFailed when get_version raises for another reason.
         """

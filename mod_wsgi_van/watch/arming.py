@@ -122,8 +122,6 @@ class Arming:
                 refused = len(self.refused)
                 wds[directory] = self._watch(directory)
                 if wds[directory] is None and refused == len(self.refused):
-                    if chain.error == errno.ENOTDIR and directory == chain.hops[-1][0]:
-                        break  # a file: what takes its place shows in the directory above
                     return None
             wd = wds[directory]
             if wd is not None:

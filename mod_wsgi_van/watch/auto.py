@@ -49,8 +49,8 @@ class Auto:
         self._begin()
 
     def _begin(self) -> None:
-        # Guards which of the two has a key, and what follows. Nothing is measured under it: that
-        # takes long where a tree is large or a file server does not answer.
+        # Guards which of the two has a key, and what follows. Nothing is measured under it once
+        # started: that takes long where a tree is large or a file server does not answer.
         self._lock = threading.Lock()
         self._targets: dict[str, Target] = {}
         self._pid = os.getpid()

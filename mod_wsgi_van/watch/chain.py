@@ -24,8 +24,9 @@ class Chain:
     """What a path resolved to.
 
     ``hops``: the pairs in the order in which the kernel looks at them, up to the first name that is
-    missing. ``end``: the physical path, or "" where there is none for the reason of ``error`` (an
-    errno). Two equal chains are one signature: nothing on the way was exchanged between them.
+    missing, or is a file and no directory. ``end``: the physical path, or "" where there is none
+    for the reason of ``error`` (an errno). Two equal chains are one signature: nothing on the way
+    was exchanged between them.
     """
 
     hops: tuple[tuple[str, str], ...]
@@ -70,6 +71,8 @@ def resolve(path: str, directory: str = "/") -> Chain:
             text = os.readlink(full) if stat.S_ISLNK(os.lstat(full).st_mode) else None
         except OSError as problem:
             error = problem.errno or errno.ENOENT
+            if error == errno.ENOTDIR:
+                hops.pop()  # of a file: what takes its place shows in the hop above
             break
         if text is None:
             where = full

@@ -112,6 +112,7 @@ class Polling:
         self._entries.clear()
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout=1)
+        hurry.end(self)  # a file server that does not answer may hold the thread for ever
 
     def after_fork(self) -> None:
         self._begin()
