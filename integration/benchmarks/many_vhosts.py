@@ -119,7 +119,7 @@ def measure(
     swapped = hosts[:: max(1, len(hosts) // swaps)][:swaps]
     quiet = lives(child, base, swapped, 1, polls)
     child.tell("spin", threads=BUSY_THREADS)
-    busy = lives(child, base, swapped[: swaps // (9 if polls else 3)], 2, polls)
+    busy = lives(child, base, swapped[: -(-swaps // (9 if polls else 3))], 2, polls)
     child.tell("spin", threads=0)
     return [
         spread(taken),
