@@ -64,8 +64,12 @@ def run(
     found = apache.find()
     user = apache.daemon_user()
     apache.check_readable(user, settings["base_path"])
-    with tempfile.TemporaryDirectory(prefix="mod_wsgi_van-", ignore_cleanup_errors=True) as name:
-        root = Path(name)
+    with contextlib.ExitStack() as stack:
+        with interruption.held():  # between its creation and its removal's being arranged
+            directory = tempfile.TemporaryDirectory(
+                prefix="mod_wsgi_van-", ignore_cleanup_errors=True
+            )
+            root = Path(stack.enter_context(directory))
         private = apache.Private(root, listen, user, apache.static(settings))
         _fill(root, settings)
         (root / "httpd.conf").write_text(apache.configuration(found, private))
