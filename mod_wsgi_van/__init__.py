@@ -6,7 +6,7 @@ The wsgi file of the one mod_wsgi daemon:
     application = Router(base_path="/var/www").application
 """
 
-from .isolation.contract import Environ, Response, StartResponse
-from .router import Router
+from mod_wsgi_van.router import Router
+from mod_wsgi_van.wsgi import Environ, Response, StartResponse
 
 __all__ = ["Environ", "Response", "Router", "StartResponse"]

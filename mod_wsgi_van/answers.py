@@ -6,7 +6,7 @@ Router subclass, which finds the status to use under ``mod_wsgi_van.status`` of 
 
 from __future__ import annotations
 
-from .isolation.contract import Environ, Response, StartResponse
+from mod_wsgi_van.wsgi import Environ, Response, StartResponse
 
 STATUS = "mod_wsgi_van.status"
 RETRY_AFTER = "mod_wsgi_van.retry_after"  # seconds as a str; only with 503

@@ -15,18 +15,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import lifecycle
-from . import log as logs
-from .cache import AppCache, Slot
-from .changes import Changes
-from .ignore import Ignore
-from .isolation.contract import Environ, Isolation
-from .loader import Hooks, Loader
-from .loads import Answers, Loads
-from .release import Answer, Release
-from .reloader import Reloader, Sweep
-from .retiring import retire_all
-from .watch import open_watcher
+from mod_wsgi_van.files.ignore import Ignore
+from mod_wsgi_van.interpreter import life as lifecycle
+from mod_wsgi_van.interpreter import log as logs
+from mod_wsgi_van.isolation.contract import Isolation
+from mod_wsgi_van.reload.attempts import Answers, Loads
+from mod_wsgi_van.reload.changes import Changes
+from mod_wsgi_van.reload.loader import Hooks, Loader
+from mod_wsgi_van.reload.reloader import Reloader, Sweep
+from mod_wsgi_van.reload.retiring import retire_all
+from mod_wsgi_van.sites.release import Answer, Release
+from mod_wsgi_van.sites.table import AppCache, Slot
+from mod_wsgi_van.watch import open_watcher
+from mod_wsgi_van.wsgi import Environ
 
 log = logging.getLogger(__name__)
 

@@ -14,19 +14,20 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import answers, settings
-from .engine import Engine, Timing
-from .errors import BadHost, WatchError
-from .hosts import Pattern, normalise
-from .ignore import DEFAULT, Ignore
-from .isolation.contract import Environ, Isolation, Response, StartResponse
-from .isolation.imports import ImportsIsolation
-from .isolation.process import ProcessIsolation, ProcessSettings
-from .loads import Answers
-from .release import Answer, Release
-from .version import measure
+from mod_wsgi_van import answers, settings
+from mod_wsgi_van.engine import Engine, Timing
+from mod_wsgi_van.errors import BadHost, WatchError
+from mod_wsgi_van.files.ignore import DEFAULT, Ignore
+from mod_wsgi_van.files.version import measure
+from mod_wsgi_van.hosts import Pattern, normalise
+from mod_wsgi_van.isolation.contract import Isolation
+from mod_wsgi_van.isolation.imports import ImportsIsolation
+from mod_wsgi_van.isolation.process import ProcessIsolation, ProcessSettings
+from mod_wsgi_van.reload.attempts import Answers
+from mod_wsgi_van.sites.release import Answer, Release
+from mod_wsgi_van.wsgi import Environ, Response, StartResponse
 
-RELEASE = "mod_wsgi_van.release"
+RELEASE = "mod_wsgi_van.sites.release"
 
 
 def _setting(default: Any, help: str) -> Any:

@@ -9,12 +9,13 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from sites import app, deploy, release, site, write
+
+from tests.support.sites import app, deploy, release, site, write
 
 PRELUDE = """
 import logging, os, sys, time
 sys.path.insert(0, {tests!r})
-from sites import *
+from tests.support.sites import *
 from mod_wsgi_van import Router
 base = Path({base!r})
 """

@@ -10,9 +10,9 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
-from sites import app, deploy, get, in_threads, release, site, wait, wait_for, write
 
 from mod_wsgi_van import Router
+from tests.support.sites import app, deploy, get, in_threads, release, site, wait, wait_for, write
 
 COUNT = """
 import os
@@ -236,7 +236,7 @@ def test_the_environ_names_the_release(tmp_path: Path, make_router: Any) -> None
     source = """
     def app(environ, start_response):
         start_response("200 OK", [("Content-Type", "text/plain")])
-        return [str(environ["mod_wsgi_van.release"]).encode()]
+        return [str(environ["mod_wsgi_van.sites.release"]).encode()]
     """
     deploy(tmp_path, "a.test", release(tmp_path, "a.test", 7, source))
     router = make_router()

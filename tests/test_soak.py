@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sites import Answer, deploy, get, in_threads, wait, write
 
 from mod_wsgi_van import Router
 from mod_wsgi_van.watch import kernel
+from tests.support.sites import Answer, deploy, get, in_threads, wait, write
 
 HOSTS = 50
 WRITERS = 4
@@ -135,7 +135,7 @@ class Vhost:
         if answer.status == 200:
             token, serial = answer.body.split()
             assert token in self.live, f"{self.name} answered {token}, which never was current"
-            built_in = str(answer.environ["mod_wsgi_van.release"]).split(os.sep)[-2]
+            built_in = str(answer.environ["mod_wsgi_van.sites.release"]).split(os.sep)[-2]
             assert not self.one_tree or serial == built_in, f"{self.name}: {serial} in {built_in}"
 
 

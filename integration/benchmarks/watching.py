@@ -68,8 +68,9 @@ def _plain(base: str, stale: Stamp) -> Started:
 
 def _ours(setting: str) -> Callable[[str, Stamp], Started]:
     def start(base: str, stale: Stamp) -> Started:
-        from mod_wsgi_van.ignore import Ignore
-        from mod_wsgi_van.watch import Target, open_watcher
+        from mod_wsgi_van.files.ignore import Ignore
+        from mod_wsgi_van.files.target import Target
+        from mod_wsgi_van.watch import open_watcher
 
         os.environ.pop("MOD_WSGI_VAN_WATCH", None)
         watcher = open_watcher(setting, stale, ignore=Ignore(), update_interval=1.0)

@@ -23,10 +23,11 @@ from typing import Any
 
 from integration.benchmarks.figures import percentile, print_table, quick, spread
 from integration.sites.environments import FLASK3, environment, site_packages
-from mod_wsgi_van.isolation.contract import Application, Isolation, Loaded, Source
+from mod_wsgi_van.isolation.contract import Instance, Isolation, Source
 from mod_wsgi_van.isolation.imports import ImportsIsolation
 from mod_wsgi_van.isolation.process import ProcessIsolation
 from mod_wsgi_van.isolation.process.frames import CHUNK_BYTES
+from mod_wsgi_van.wsgi import Application
 
 KB, MB = 1 << 10, 1 << 20
 CLIENTS = 8
@@ -65,7 +66,7 @@ ISOLATIONS: dict[str, Callable[[], Isolation]] = {
 
 
 @contextmanager
-def loaded(source: Source, isolation: Isolation) -> Iterator[Loaded]:
+def loaded(source: Source, isolation: Isolation) -> Iterator[Instance]:
     release = isolation.load(source)
     try:
         yield release

@@ -212,7 +212,7 @@ def _wsgi(apache: Apache, root: Path) -> list[str]:
         "WSGIProcessGroup van",
         "WSGIApplicationGroup %{GLOBAL}",
         f"WSGIScriptAlias / {script}",
-        # Loaded before the first request, so that what is wrong is known at once.
+        # Instance before the first request, so that what is wrong is known at once.
         f"WSGIImportScript {script} process-group=van application-group=%{{GLOBAL}}",
         "UseCanonicalName Off",
         "<Directory />",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from mod_wsgi_van.errors import WrongPython
-from mod_wsgi_van.ignore import Ignore
+from mod_wsgi_van.files.ignore import Ignore
 from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.tested import RELOADS_FLAT
 

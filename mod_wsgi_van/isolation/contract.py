@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-Environ = dict[str, Any]
-StartResponse = Callable[..., Callable[[bytes], object]]
-Response = Iterable[bytes]
-Application = Callable[[Environ, StartResponse], Response]
+from mod_wsgi_van.wsgi import Application
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +22,7 @@ class Source:
     python: str  # interpreter of a worker process; may lead through symlinks, need not exist
 
 
-class Loaded(Protocol):
+class Instance(Protocol):
     """One loaded release."""
 
     @property
@@ -43,7 +39,7 @@ class Isolation(Protocol):
 
     name: str
 
-    def load(self, source: Source) -> Loaded:
+    def load(self, source: Source) -> Instance:
         """Load the application; may take as long as its imports do.
 
         Raises errors.LoadError and nothing else, whatever the application's code does.

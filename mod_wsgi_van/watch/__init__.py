@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import os
 
-from ..ignore import Ignore
-from .auto import Auto
-from .contract import Stale, Target, Watcher
-from .inotify import InotifyWatcher
-from .polling import Polling
+from mod_wsgi_van.files.ignore import Ignore
+from mod_wsgi_van.watch.auto import Auto
+from mod_wsgi_van.watch.contract import Stale, Watcher
+from mod_wsgi_van.watch.inotify import InotifyWatcher
+from mod_wsgi_van.watch.polling import Polling
 
-__all__ = ["ENVIRONMENT", "SETTINGS", "Stale", "Target", "Watcher", "open_watcher"]
+__all__ = ["ENVIRONMENT", "SETTINGS", "Stale", "Watcher", "open_watcher"]
 
 log = logging.getLogger(__name__)
 

@@ -10,13 +10,13 @@ import errno
 import os
 from collections.abc import Callable
 
-from ..ignore import Ignore
-from . import refusal
-from .chain import Chain, resolve
-from .contract import Target
-from .filesystem import foreign
-from .refusal import Refused
-from .table import ENTRIES, TREE, Claim, Table
+from mod_wsgi_van.files.chain import Chain, resolve
+from mod_wsgi_van.files.ignore import Ignore
+from mod_wsgi_van.files.target import Target
+from mod_wsgi_van.watch import refusal
+from mod_wsgi_van.watch.filesystem import foreign
+from mod_wsgi_van.watch.refusal import Refused
+from mod_wsgi_van.watch.table import ENTRIES, TREE, Claim, Table
 
 MOST = 10_000  # directories below one path; more are no code, and arming them delays all others
 PATIENCE = 20  # attempts while somebody goes on exchanging what a path leads through

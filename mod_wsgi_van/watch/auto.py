@@ -8,15 +8,16 @@ import threading
 import time
 from collections.abc import Callable
 
-from ..errors import WatchError
-from ..ignore import Ignore
-from . import kernel
-from .arming import Foreign
-from .contract import Stale, Target
-from .filesystem import foreign
-from .inotify import InotifyWatcher
-from .polling import Polling
-from .refusal import Refused
+from mod_wsgi_van.errors import WatchError
+from mod_wsgi_van.files.ignore import Ignore
+from mod_wsgi_van.files.target import Target
+from mod_wsgi_van.watch import kernel
+from mod_wsgi_van.watch.arming import Foreign
+from mod_wsgi_van.watch.contract import Stale
+from mod_wsgi_van.watch.filesystem import foreign
+from mod_wsgi_van.watch.inotify import InotifyWatcher
+from mod_wsgi_van.watch.polling import Polling
+from mod_wsgi_van.watch.refusal import Refused
 
 log = logging.getLogger(__name__)
 

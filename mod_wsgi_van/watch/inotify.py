@@ -8,16 +8,17 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..errors import WatchError
-from ..ignore import Ignore
-from . import kernel, refusal
-from .arming import Arming, Foreign
-from .contract import Stale, Target
-from .filesystem import foreign, mounts
-from .kernel import Event
-from .observer import Again, Batch, Item, Mark, Observer, Source
-from .refusal import Refused
-from .table import Claim, News, Table
+from mod_wsgi_van.errors import WatchError
+from mod_wsgi_van.files.ignore import Ignore
+from mod_wsgi_van.files.target import Target
+from mod_wsgi_van.watch import kernel, refusal
+from mod_wsgi_van.watch.arming import Arming, Foreign
+from mod_wsgi_van.watch.contract import Stale
+from mod_wsgi_van.watch.filesystem import foreign, mounts
+from mod_wsgi_van.watch.kernel import Event
+from mod_wsgi_van.watch.observer import Again, Batch, Item, Mark, Observer, Source
+from mod_wsgi_van.watch.refusal import Refused
+from mod_wsgi_van.watch.table import Claim, News, Table
 
 log = logging.getLogger(__name__)
 

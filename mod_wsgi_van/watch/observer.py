@@ -19,8 +19,8 @@ from enum import Enum
 from watchdog.events import FileSystemEventHandler
 from watchdog.observers.api import BaseObserver, EventEmitter, EventQueue, ObservedWatch
 
-from .filesystem import MOUNTS
-from .kernel import Event, Inotify
+from mod_wsgi_van.watch.filesystem import MOUNTS
+from mod_wsgi_van.watch.kernel import Event, Inotify
 
 log = logging.getLogger(__name__)
 

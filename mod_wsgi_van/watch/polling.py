@@ -16,11 +16,12 @@ import threading
 import time
 from dataclasses import dataclass
 
-from .. import version
-from ..hurry import hurry
-from ..ignore import Ignore
-from .chain import Identity, identify
-from .contract import Stale, Target
+from mod_wsgi_van.files import version
+from mod_wsgi_van.files.chain import Identity, identify
+from mod_wsgi_van.files.ignore import Ignore
+from mod_wsgi_van.files.target import Target
+from mod_wsgi_van.interpreter.interval import hurry
+from mod_wsgi_van.watch.contract import Stale
 
 log = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from ..ignore import Ignore
-from . import kernel
-from .kernel import Event, Inotify
+from mod_wsgi_van.files.ignore import Ignore
+from mod_wsgi_van.watch import kernel
+from mod_wsgi_van.watch.kernel import Event, Inotify
 
 # What a key wants of a watch: one name in it, or one of these, which no file name can be.
 TREE = "/**"  # whatever is not ignored, and new directories with all that is in them

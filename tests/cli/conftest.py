@@ -13,8 +13,7 @@ import pytest
 
 from mod_wsgi_van.cli import apache
 from mod_wsgi_van.cli.problem import Unusable
-
-from .running import APP, Command, deploy
+from tests.cli.running import APP, Command, deploy
 
 ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 

@@ -8,8 +8,7 @@ import pytest
 
 from mod_wsgi_van.cli import apache, demo
 from mod_wsgi_van.cli.problem import Problem
-
-from .running import Command, get, until
+from tests.cli.running import Command, get, until
 
 # Kept between runs: it holds an environment with Flask.
 CACHE = Path(__file__).parents[2] / ".build/tests/demo"

@@ -9,8 +9,7 @@ import pytest
 from mod_wsgi_van.cli import httpd, serve
 from mod_wsgi_van.cli.interruption import Interruption
 from mod_wsgi_van.cli.problem import Unusable
-
-from .running import Command, alive, deploy, descendants, get
+from tests.cli.running import Command, alive, deploy, descendants, get
 
 
 def test_an_httpd_that_ends_by_itself_is_a_problem(

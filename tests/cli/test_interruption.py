@@ -4,8 +4,7 @@ import signal
 import pytest
 
 from mod_wsgi_van.cli.interruption import Interruption
-
-from .conftest import ENDING
+from tests.cli.conftest import ENDING
 
 
 @pytest.mark.parametrize("number", ENDING)

@@ -11,9 +11,8 @@ import pytest
 from mod_wsgi_van.cli import demo, embedded, httpd, main, serve
 from mod_wsgi_van.cli.interruption import Interruption
 from mod_wsgi_van.cli.problem import Problem, Unusable
-
-from .conftest import ENDING
-from .running import APP, Command, alive, deploy, descendants, get, until
+from tests.cli.conftest import ENDING
+from tests.cli.running import APP, Command, alive, deploy, descendants, get, until
 
 Start = Callable[..., Command]
 

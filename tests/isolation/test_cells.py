@@ -7,9 +7,17 @@ from pathlib import Path
 import pytest
 
 from mod_wsgi_van.isolation.contract import Source
-
-from . import environments
-from .cells import BEYOND, CELLS, PASSING, Result, answers_alone, drive, make_vhost, matrix
+from tests.isolation import environments
+from tests.isolation.cells import (
+    BEYOND,
+    CELLS,
+    PASSING,
+    Result,
+    answers_alone,
+    drive,
+    make_vhost,
+    matrix,
+)
 
 VERSIONS = [version for version in environments.VERSIONS if environments.interpreter(version)]
 on_every_python = pytest.mark.parametrize(

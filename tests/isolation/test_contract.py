@@ -18,7 +18,7 @@ from wsgiref.validate import validator
 import pytest
 
 from mod_wsgi_van.errors import BadObject, ImportFailed, LoadError
-from mod_wsgi_van.isolation.contract import Isolation, Loaded, Source
+from mod_wsgi_van.isolation.contract import Instance, Isolation, Source
 from mod_wsgi_van.isolation.imports import ImportsIsolation
 from mod_wsgi_van.isolation.process import ProcessIsolation
 
@@ -28,7 +28,7 @@ ISOLATIONS: dict[str, Callable[[], Isolation]] = {
 }
 
 MakeSource = Callable[..., Source]
-Load = Callable[[Source], Loaded]
+Load = Callable[[Source], Instance]
 
 
 @pytest.fixture(params=sorted(ISOLATIONS))
@@ -41,9 +41,9 @@ def isolation(request: pytest.FixtureRequest) -> Iterator[Isolation]:
 @pytest.fixture
 def load(isolation: Isolation) -> Iterator[Load]:
     """Load, and retire at the end."""
-    loaded: list[Loaded] = []
+    loaded: list[Instance] = []
 
-    def load(source: Source) -> Loaded:
+    def load(source: Source) -> Instance:
         loaded.append(isolation.load(source))
         return loaded[-1]
 
@@ -52,7 +52,7 @@ def load(isolation: Isolation) -> Iterator[Load]:
         one.retire()
 
 
-def get(loaded: Loaded) -> str:
+def get(loaded: Instance) -> str:
     """The body of the answer to a request, through the validator of PEP 3333."""
     environ: dict[str, Any] = {}
     setup_testing_defaults(environ)

@@ -14,8 +14,7 @@ import pytest
 from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.imports import ImportsIsolation, extensions
 from mod_wsgi_van.isolation.imports.standins import StandIn
-
-from .test_contract import get, wait_for
+from tests.isolation.test_contract import get, wait_for
 
 MakeSource = Callable[..., Source]
 

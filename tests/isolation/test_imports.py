@@ -28,21 +28,20 @@ import pytest
 from mod_wsgi_van.errors import LoadError, UnsupportedPython
 from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.imports import ImportsIsolation, internals
-from mod_wsgi_van.isolation.imports.isolation import ImportsLoaded
+from mod_wsgi_van.isolation.imports.isolation import ImportsInstance
 from mod_wsgi_van.isolation.imports.standins import StandIn
-
-from .test_contract import get, wait_for
+from tests.isolation.test_contract import get, wait_for
 
 MakeSource = Callable[..., Source]
-Load = Callable[[Source], ImportsLoaded]
+Load = Callable[[Source], ImportsInstance]
 
 
 @pytest.fixture
 def load() -> Iterator[Load]:
     isolation = ImportsIsolation()
-    loaded: list[ImportsLoaded] = []
+    loaded: list[ImportsInstance] = []
 
-    def load(source: Source) -> ImportsLoaded:
+    def load(source: Source) -> ImportsInstance:
         loaded.append(isolation.load(source))
         return loaded[-1]
 
@@ -337,7 +336,7 @@ class TestTheRealTable:
         vhosts = [load(make_source(files, f"{name}.test")) for name in "abcd"]
         wrong: list[Any] = []
 
-        def ask(vhost: ImportsLoaded) -> None:
+        def ask(vhost: ImportsInstance) -> None:
             try:
                 for _ in range(300):
                     assert get(vhost) == "same"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from . import environments
-from .cells import answers_alone, make_vhost, run
+from tests.isolation import environments
+from tests.isolation.cells import answers_alone, make_vhost, run
 
 VERSIONS = [version for version in environments.VERSIONS if environments.interpreter(version)]
 OLDEST, NEWEST = VERSIONS[0], VERSIONS[-1]  # they differ most

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from mod_wsgi_van.ignore import Ignore
+from mod_wsgi_van.files.ignore import Ignore
 from mod_wsgi_van.watch import Watcher
 from mod_wsgi_van.watch.auto import Auto
 from mod_wsgi_van.watch.inotify import InotifyWatcher
 from mod_wsgi_van.watch.kernel import Inotify
 from mod_wsgi_van.watch.polling import Polling
-
-from .probe import Probe, Reports
+from tests.watch.probe import Probe, Reports
 
 INTERVAL = 0.02
 

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mod_wsgi_van.watch import Target, Watcher
+from mod_wsgi_van.files.target import Target
+from mod_wsgi_van.watch import Watcher
 
 DEADLINE = 20.0  # seconds; nothing here takes as long unless it fails
 

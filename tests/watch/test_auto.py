@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from mod_wsgi_van import version
-from mod_wsgi_van.ignore import Ignore
-from mod_wsgi_van.version import Version
-from mod_wsgi_van.watch import Target, Watcher, open_watcher
+from mod_wsgi_van.files import version
+from mod_wsgi_van.files.ignore import Ignore
+from mod_wsgi_van.files.target import Target
+from mod_wsgi_van.files.version import Version
+from mod_wsgi_van.watch import Watcher, open_watcher
 from mod_wsgi_van.watch.auto import Auto
 from mod_wsgi_van.watch.filesystem import foreign
 from mod_wsgi_van.watch.kernel import Inotify
-
-from .conftest import INTERVAL, no_inotify
-from .probe import Probe, Reports, release, swap
+from tests.watch.conftest import INTERVAL, no_inotify
+from tests.watch.probe import Probe, Reports, release, swap
 
 Opened = Callable[[Callable[[Reports], Watcher]], Probe]
 

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from mod_wsgi_van.watch import Target
-
-from .probe import Probe, exchange, release, swap, wait_for
+from mod_wsgi_van.files.target import Target
+from tests.watch.probe import Probe, exchange, release, swap, wait_for
 
 
 def _ln(link: Path, target: str) -> None:

@@ -14,14 +14,13 @@ from pathlib import Path
 import pytest
 
 from mod_wsgi_van.errors import WatchError
-from mod_wsgi_van.ignore import Ignore
-from mod_wsgi_van.watch import Target
+from mod_wsgi_van.files.ignore import Ignore
+from mod_wsgi_van.files.target import Target
 from mod_wsgi_van.watch.arming import MOST
 from mod_wsgi_van.watch.inotify import InotifyWatcher
 from mod_wsgi_van.watch.kernel import Event, Inotify
-
-from .conftest import no_inotify
-from .probe import Probe, Reports, release, swap
+from tests.watch.conftest import no_inotify
+from tests.watch.probe import Probe, Reports, release, swap
 
 Opened = Callable[[Callable[[Reports], InotifyWatcher]], Probe]
 

@@ -11,16 +11,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from children import in_child, listening, without_privileges
 
 from mod_wsgi_van.errors import WatchError
-from mod_wsgi_van.ignore import Ignore
-from mod_wsgi_van.watch import Target
+from mod_wsgi_van.files.ignore import Ignore
+from mod_wsgi_van.files.target import Target
 from mod_wsgi_van.watch.auto import Auto
 from mod_wsgi_van.watch.inotify import InotifyWatcher
-
-from .conftest import INTERVAL
-from .probe import Reports, release, swap, wait_for
+from tests.support.children import in_child, listening, without_privileges
+from tests.watch.conftest import INTERVAL
+from tests.watch.probe import Reports, release, swap, wait_for
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 

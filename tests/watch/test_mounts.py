@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from mod_wsgi_van.ignore import Ignore
+from mod_wsgi_van.files.ignore import Ignore
 from mod_wsgi_van.watch import Watcher
 from mod_wsgi_van.watch.auto import Auto
 from mod_wsgi_van.watch.filesystem import foreign, mounts
-
-from .conftest import INTERVAL
-from .probe import Probe, Reports, release
+from tests.watch.conftest import INTERVAL
+from tests.watch.probe import Probe, Reports, release
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from mod_wsgi_van.ignore import Ignore
-from mod_wsgi_van.watch import Target
+from mod_wsgi_van.files.ignore import Ignore
+from mod_wsgi_van.files.target import Target
 from mod_wsgi_van.watch.polling import Polling
-
-from .probe import Reports, release, swap
+from tests.watch.probe import Reports, release, swap
 
 
 def _polling(reports: Reports, share: float = 100.0) -> Polling:

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from .probe import release
+from tests.watch.probe import release
 
 WATCH = """
 import os, sys, threading
 sys.path[:] = {path!r}
-from mod_wsgi_van.ignore import Ignore
-from mod_wsgi_van.watch import Target, open_watcher
+from mod_wsgi_van.files.ignore import Ignore
+from mod_wsgi_van.watch import open_watcher
+from mod_wsgi_van.files.target import Target
 seen = threading.Event()
 watcher = open_watcher({setting!r}, lambda key: seen.set(), ignore=Ignore(), update_interval=0.02)
 watcher.start()

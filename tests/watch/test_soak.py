@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from mod_wsgi_van.ignore import Ignore
-from mod_wsgi_van.version import Version, measure
-from mod_wsgi_van.watch import Target, Watcher
+from mod_wsgi_van.files.ignore import Ignore
+from mod_wsgi_van.files.target import Target
+from mod_wsgi_van.files.version import Version, measure
+from mod_wsgi_van.watch import Watcher
 from mod_wsgi_van.watch.inotify import InotifyWatcher
 from mod_wsgi_van.watch.kernel import Event, Inotify
-
-from .conftest import MAKERS
-from .probe import Reports, exchange, release, swap, wait_for
+from tests.watch.conftest import MAKERS
+from tests.watch.probe import Reports, exchange, release, swap, wait_for
 
 HOSTS = 20
 WRITERS = 4

@@ -44,6 +44,6 @@ refuse a second load (NumPy after a reload), belong in a worker process.
 All private names of CPython stand in ``internals``, and are checked before the first load.
 """
 
-from .isolation import ImportsIsolation
+from mod_wsgi_van.isolation.imports.isolation import ImportsIsolation
 
 __all__ = ["ImportsIsolation"]

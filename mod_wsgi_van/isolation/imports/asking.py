@@ -13,7 +13,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .system import System
+    from mod_wsgi_van.isolation.imports.system import System
 
 # The name in a private builtins dictionary under which its System stands.
 MARK = "__mod_wsgi_van_release__"

@@ -17,10 +17,10 @@ import threading
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from .internals import frozen_code, real_modules
+from mod_wsgi_van.isolation.imports.internals import frozen_code, real_modules
 
 if TYPE_CHECKING:
-    from .system import System
+    from mod_wsgi_van.isolation.imports.system import System
 
 # Seconds to wait for another release that initialises the same file: a C function that never
 # returns must not stop others for ever, and beside it they are no worse off than with one vhost.

@@ -6,8 +6,8 @@ import os
 import traceback
 from collections.abc import Iterator
 
-from ...errors import ImportFailed
-from ..contract import Source
+from mod_wsgi_van.errors import ImportFailed
+from mod_wsgi_van.isolation.contract import Source
 
 _OURS = os.path.dirname(os.path.abspath(__file__))
 

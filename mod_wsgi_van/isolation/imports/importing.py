@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .asking import asking, unasked
-from .internals import is_initializing, real_modules
-from .standins import StandIn, table
+from mod_wsgi_van.isolation.imports.asking import asking, unasked
+from mod_wsgi_van.isolation.imports.internals import is_initializing, real_modules
+from mod_wsgi_van.isolation.imports.standins import StandIn, table
 
 if TYPE_CHECKING:
-    from .system import System
+    from mod_wsgi_van.isolation.imports.system import System
 
 Import = Callable[..., Any]
 _MISSING = object()
@@ -111,7 +111,7 @@ def make_real_find_and_load(original: Import) -> Import:
             if system is not None:
                 if system.provides(name):
                     return system.import_module(name)
-                # Loaded for a vhost, but not by it: nothing of it may stay in the shared module.
+                # Instance for a vhost, but not by it: nothing of it may stay in the shared module.
                 return unasked(original, name, import_)
             if stands:
                 if (genuine := object.__getattribute__(module, "genuine")) is not None:

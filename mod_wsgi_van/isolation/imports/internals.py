@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from ...errors import UnsupportedPython
+from mod_wsgi_van.errors import UnsupportedPython
 
 # The table that C code reads; the import statement of the daemon's own modules, too.
 real_modules: dict[str, Any] = sys.modules

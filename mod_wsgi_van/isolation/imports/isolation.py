@@ -9,14 +9,15 @@ import threading
 import traceback
 from typing import Any
 
-from ...errors import BadObject, LoadError
-from ..contract import Application, Source
-from . import internals
-from .contexts import Made, forget_values
-from .failure import import_failed
-from .purge import purge
-from .system import System
-from .threads import hooks
+from mod_wsgi_van.errors import BadObject, LoadError
+from mod_wsgi_van.isolation.contract import Source
+from mod_wsgi_van.isolation.imports import internals
+from mod_wsgi_van.isolation.imports.contexts import Made, forget_values
+from mod_wsgi_van.isolation.imports.failure import import_failed
+from mod_wsgi_van.isolation.imports.purge import purge
+from mod_wsgi_van.isolation.imports.system import System
+from mod_wsgi_van.isolation.imports.threads import hooks
+from mod_wsgi_van.wsgi import Application
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ class ImportsIsolation:
         self._retired = 0
         self._variables: Made = []
 
-    def load(self, source: Source) -> ImportsLoaded:
+    def load(self, source: Source) -> ImportsInstance:
         """Import the application; raises errors.LoadError, whatever its code raises."""
         internals.check()
         with self._lock:
@@ -45,7 +46,7 @@ class ImportsIsolation:
         if error is None:
             with self._lock:
                 self._living += 1
-            return ImportsLoaded(self, system, application)
+            return ImportsInstance(self, system, application)
         if system is not None:
             _retire(system)
             variables = system.context_variables
@@ -91,7 +92,7 @@ class ImportsIsolation:
             gc.collect()
 
 
-class ImportsLoaded:
+class ImportsInstance:
     """One release in this process."""
 
     def __init__(self, isolation: ImportsIsolation, system: System, application: Any) -> None:

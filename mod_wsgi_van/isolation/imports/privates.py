@@ -12,11 +12,11 @@ import sys
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from .contexts import private_contextvars
-from .internals import environ_data, set_environ_data
+from mod_wsgi_van.isolation.imports.contexts import private_contextvars
+from mod_wsgi_van.isolation.imports.internals import environ_data, set_environ_data
 
 if TYPE_CHECKING:
-    from .system import System
+    from mod_wsgi_van.isolation.imports.system import System
 
 PRIVATE = frozenset(
     {

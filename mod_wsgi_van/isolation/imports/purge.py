@@ -12,11 +12,11 @@ from collections.abc import Callable
 from types import FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from . import internals
-from .asking import MARK
+from mod_wsgi_van.isolation.imports import internals
+from mod_wsgi_van.isolation.imports.asking import MARK
 
 if TYPE_CHECKING:
-    from .system import System
+    from mod_wsgi_van.isolation.imports.system import System
 
 Report = Callable[[str], None]
 

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from typing import TYPE_CHECKING, Any
 
-from .asking import asking
-from .internals import is_initializing, load_real, real_modules
+from mod_wsgi_van.isolation.imports.asking import asking
+from mod_wsgi_van.isolation.imports.internals import is_initializing, load_real, real_modules
 
 if TYPE_CHECKING:
-    from .system import System
+    from mod_wsgi_van.isolation.imports.system import System
 
 _MISSING = object()
 

@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
-from ..contract import Source
-from . import internals
-from .asking import MARK, caller, unasked
-from .bytecode import distrust_young_bytecode
-from .contexts import Made
-from .extensions import private_imp
-from .importing import make_import
-from .privates import PRIVATE, load_early, prepare
-from .standins import table
+from mod_wsgi_van.isolation.contract import Source
+from mod_wsgi_van.isolation.imports import internals
+from mod_wsgi_van.isolation.imports.asking import MARK, caller, unasked
+from mod_wsgi_van.isolation.imports.bytecode import distrust_young_bytecode
+from mod_wsgi_van.isolation.imports.contexts import Made
+from mod_wsgi_van.isolation.imports.extensions import private_imp
+from mod_wsgi_van.isolation.imports.importing import make_import
+from mod_wsgi_van.isolation.imports.privates import PRIVATE, load_early, prepare
+from mod_wsgi_van.isolation.imports.standins import table
 
 # The daemon's modules that every vhost may share: the standard library, but for the copies, and
 # what Apache's module provides.

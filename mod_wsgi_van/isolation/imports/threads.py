@@ -8,10 +8,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from . import extensions, internals
-from .asking import asking
-from .importing import make_real_find_and_load
-from .standins import table
+from mod_wsgi_van.isolation.imports import extensions, internals
+from mod_wsgi_van.isolation.imports.asking import asking
+from mod_wsgi_van.isolation.imports.importing import make_real_find_and_load
+from mod_wsgi_van.isolation.imports.standins import table
 
 
 def _make_starter(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import weakref
 
-from mod_wsgi_van.isolation.contract import Application, Source
+from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.process.exchange import (
     ApplicationRaised,
     ProcessApplication,
@@ -19,11 +19,12 @@ from mod_wsgi_van.isolation.process.exchange import (
 from mod_wsgi_van.isolation.process.pool import Pool
 from mod_wsgi_van.isolation.process.settings import ProcessSettings
 from mod_wsgi_van.isolation.process.supervisor import Supervisor
+from mod_wsgi_van.wsgi import Application
 
 __all__ = ["ApplicationRaised", "ProcessIsolation", "ProcessSettings", "ResponseBroken"]
 
 
-class ProcessLoaded:
+class ProcessInstance:
     """A release in its workers."""
 
     def __init__(self, pool: Pool) -> None:
@@ -45,12 +46,12 @@ class ProcessIsolation:
         self._supervisor = Supervisor(self._settings)
         self._pools: weakref.WeakSet[Pool] = weakref.WeakSet()
 
-    def load(self, source: Source) -> ProcessLoaded:
+    def load(self, source: Source) -> ProcessInstance:
         """Returns when the workers have imported the application; raises errors.LoadError."""
         pool = Pool(source, self._settings, self._supervisor)
         self._pools.add(pool)
         pool.open()
-        return ProcessLoaded(pool)
+        return ProcessInstance(pool)
 
     def closing(self) -> None:
         """Nothing to spare: retiring a release only tells its workers."""

@@ -17,7 +17,6 @@ from collections import deque
 from collections.abc import Iterator
 
 from mod_wsgi_van.errors import VanError
-from mod_wsgi_van.isolation.contract import Environ, Response, StartResponse
 from mod_wsgi_van.isolation.process.frames import (
     AHEAD_BYTES,
     CHUNK_BYTES,
@@ -32,6 +31,7 @@ from mod_wsgi_van.isolation.process.frames import (
 from mod_wsgi_van.isolation.process.pool import Pool, Refused
 from mod_wsgi_van.isolation.process.request import Body, Encoder
 from mod_wsgi_van.isolation.process.spawn import Worker
+from mod_wsgi_van.wsgi import Environ, Response, StartResponse
 
 log = logging.getLogger(__name__)
 

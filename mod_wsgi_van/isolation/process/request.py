@@ -8,8 +8,8 @@ import marshal
 import struct
 from typing import Any
 
-from mod_wsgi_van.isolation.contract import Environ
 from mod_wsgi_van.isolation.process.frames import HEADER, Connection, Garbage
+from mod_wsgi_van.wsgi import Environ
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ _NOT_SENT = (
     "wsgi.multithread",
     "wsgi.multiprocess",
     "wsgi.run_once",
-    "mod_wsgi_van.release",
+    "mod_wsgi_van.sites.release",
 )
 
 

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mod_wsgi_van.isolation.contract import Source
-
-from .. import environments
+from tests.isolation import environments
 
 HERE = Path(__file__).resolve().parent
 # What no private import system passes, and a process of its own does.

@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from mod_wsgi_van.isolation.contract import Loaded, Source
+from mod_wsgi_van.isolation.contract import Instance, Source
 from mod_wsgi_van.isolation.imports import ImportsIsolation
 
 Failures = dict[str, list[str]]
@@ -73,7 +73,7 @@ class Run:
         self.answered = 0
         self.loads = 0
         self.lock = threading.Lock()
-        self.loaded: list[Loaded] = [isolation.load(source) for source in sources[:2]]
+        self.loaded: list[Instance] = [isolation.load(source) for source in sources[:2]]
 
     def matrix(self) -> Failures:
         """Every thread: all cells in an order of its own, each asked of both vhosts in turn."""
@@ -125,7 +125,7 @@ class Run:
     def ask(self, vhost: int, cell: str, turn: int) -> None:
         self.check(self.loaded[vhost], vhost, cell, turn)
 
-    def check(self, loaded: Loaded, vhost: int, cell: str, turn: int) -> None:
+    def check(self, loaded: Instance, vhost: int, cell: str, turn: int) -> None:
         environ = {"PATH_INFO": f"/{cell}", "QUERY_STRING": str(turn)}
         try:
             answer = b"".join(loaded.application(environ, lambda *args: None)).decode()

@@ -13,7 +13,7 @@ import weakref
 from pathlib import Path
 from typing import Any
 
-from mod_wsgi_van.isolation.contract import Loaded, Source
+from mod_wsgi_van.isolation.contract import Instance, Source
 from mod_wsgi_van.isolation.imports import ImportsIsolation
 
 
@@ -42,7 +42,7 @@ def main() -> None:
     print("\n" + json.dumps({"memory": memory, "alive": alive, "seconds": seconds}))
 
 
-def ask(loaded: Loaded, cell: str) -> None:
+def ask(loaded: Instance, cell: str) -> None:
     environ: dict[str, Any] = {"PATH_INFO": f"/{cell}", "QUERY_STRING": "1"}
     said = []
     answer = b"".join(loaded.application(environ, lambda status, headers: said.append(status)))

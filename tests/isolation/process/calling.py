@@ -16,7 +16,8 @@ from typing import Any
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
-from mod_wsgi_van.isolation.contract import Application, Environ, Source
+from mod_wsgi_van.isolation.contract import Source
+from mod_wsgi_van.wsgi import Application, Environ
 
 SITE = Path(__file__).parent / "site"
 VERSIONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from mod_wsgi_van.isolation.contract import Application
 from mod_wsgi_van.isolation.process import ProcessIsolation, ProcessSettings
-
-from . import calling
+from mod_wsgi_van.wsgi import Application
+from tests.isolation.process import calling
 
 
 @pytest.fixture

@@ -8,11 +8,10 @@ from random import Random
 
 import pytest
 
-from mod_wsgi_van.isolation.contract import Loaded, Source
+from mod_wsgi_van.isolation.contract import Instance, Source
 from mod_wsgi_van.isolation.process import ProcessIsolation, ProcessSettings
-
-from .. import environments
-from ..cells import CELLS, answers_alone, make_vhost
+from tests.isolation import environments
+from tests.isolation.cells import CELLS, answers_alone, make_vhost
 
 THREADS = 8
 OLDER = ((3, 8), (3, 9), (3, 10))
@@ -71,7 +70,7 @@ def test_two_vhosts_eight_threads(
     isolation = ProcessIsolation(ProcessSettings(process_threads=THREADS))
     loaded = [isolation.load(source) for source in sources]
 
-    def ask(vhost: Loaded, cell: str) -> str:
+    def ask(vhost: Instance, cell: str) -> str:
         environ = {"PATH_INFO": f"/{cell}", "QUERY_STRING": "0", "REQUEST_METHOD": "GET"}
         return b"".join(vhost.application(environ, lambda *args: None)).decode()
 

@@ -14,12 +14,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from children import in_child, listening, without_privileges
 
 from mod_wsgi_van.errors import WorkerFailed
 from mod_wsgi_van.isolation.process import ProcessIsolation, ProcessSettings, spawn
-
-from .calling import (
+from tests.isolation.process.calling import (
     PYTHONS,
     SITE,
     Call,
@@ -32,6 +30,7 @@ from .calling import (
     vhost,
     wait,
 )
+from tests.support.children import in_child, listening, without_privileges
 
 MakeIsolation = Callable[..., ProcessIsolation]
 

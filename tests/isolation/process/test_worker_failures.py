@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from mod_wsgi_van.isolation.contract import Application
 from mod_wsgi_van.isolation.process import ProcessIsolation, ResponseBroken
-
-from .calling import Call, ask, make_environ, runs, source, wait
+from mod_wsgi_van.wsgi import Application
+from tests.isolation.process.calling import Call, ask, make_environ, runs, source, wait
 
 Load = Callable[..., Application]
 

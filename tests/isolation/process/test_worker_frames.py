@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 import pytest
 
-from mod_wsgi_van.isolation.contract import Application
 from mod_wsgi_van.isolation.process import ApplicationRaised, ResponseBroken
 from mod_wsgi_van.isolation.process.frames import (
     HEADER,
@@ -21,8 +20,8 @@ from mod_wsgi_van.isolation.process.frames import (
     Late,
     parse_head,
 )
-
-from .calling import Call, ask, make_environ, wait
+from mod_wsgi_van.wsgi import Application
+from tests.isolation.process.calling import Call, ask, make_environ, wait
 
 HEAD = b"200 OK\nContent-Type\ntext/plain"
 KINDS = b"HDEPXF+!QBAS\0\xff"

@@ -15,10 +15,9 @@ from pathlib import Path
 import pytest
 
 from mod_wsgi_van.errors import BadObject, ImportFailed, LoadError, LoadTimeout, WorkerFailed
-from mod_wsgi_van.isolation.contract import Application
 from mod_wsgi_van.isolation.process import ProcessIsolation
-
-from .calling import (
+from mod_wsgi_van.wsgi import Application
+from tests.isolation.process.calling import (
     PYTHONS,
     SITE,
     ask,

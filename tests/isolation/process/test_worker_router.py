@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sites import deploy, get, in_threads, release, wait, wait_for, write
 
 from mod_wsgi_van import Router
-
-from .calling import PYTHONS, runs
+from tests.isolation.process.calling import PYTHONS, runs
+from tests.support.sites import deploy, get, in_threads, release, wait, wait_for, write
 
 APP = """
 import os

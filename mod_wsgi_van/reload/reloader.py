@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from .cache import AppCache, Slot
-from .changes import Changes, Why
-from .errors import HookFailed
-from .hurry import hurry
-from .loader import Loader, Missing
-from .loads import Loads, say_late
-from .release import Release
-from .retiring import Retirement, Retiring
-from .version import Version
+from mod_wsgi_van.errors import HookFailed
+from mod_wsgi_van.files.version import Version
+from mod_wsgi_van.interpreter.interval import hurry
+from mod_wsgi_van.reload.attempts import Loads, say_late
+from mod_wsgi_van.reload.changes import Changes, Why
+from mod_wsgi_van.reload.loader import Loader, Missing
+from mod_wsgi_van.reload.retiring import Retirement, Retiring
+from mod_wsgi_van.sites.release import Release
+from mod_wsgi_van.sites.table import AppCache, Slot
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import os
 import weakref
 from collections.abc import Callable
 
-from .isolation.contract import Environ
+from mod_wsgi_van.wsgi import Environ
 
 log = logging.getLogger(__name__)
 

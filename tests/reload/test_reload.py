@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sites import app, deploy, get, in_threads, release, site, wait, wait_for, write
 
 from mod_wsgi_van import Router
+from tests.support.sites import app, deploy, get, in_threads, release, site, wait, wait_for, write
 
 PAST = 1_600_000_000
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .isolation.contract import Application, Loaded
-from .version import Version
+from mod_wsgi_van.files.version import Version
+from mod_wsgi_van.isolation.contract import Instance
+from mod_wsgi_van.wsgi import Application
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Lease:
 
     When the last environ is gone the release is out of use: reference counting does what a
     counter with a lock, or a wrapper around the response, would have to do on every request.
-    ``str(environ["mod_wsgi_van.release"])`` is the release's wsgi directory.
+    ``str(environ["mod_wsgi_van.sites.release"])`` is the release's wsgi directory.
     """
 
     __slots__ = ("__weakref__", "directory")
@@ -52,7 +53,7 @@ class Release:
 
     application: Application
     lease: Lease
-    loaded: Loaded
+    loaded: Instance
     state: State
     isolation: str
 

@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .cache import AppCache, Load, Slot
-from .errors import HookFailed
-from .loader import Loader, Missing
-from .loads import Loads
-from .release import Answer, Release, State
-from .version import Version
+from mod_wsgi_van.errors import HookFailed
+from mod_wsgi_van.files.version import Version
+from mod_wsgi_van.reload.attempts import Loads
+from mod_wsgi_van.reload.loader import Loader, Missing
+from mod_wsgi_van.sites.release import Answer, Release, State
+from mod_wsgi_van.sites.table import AppCache, Load, Slot
 
 log = logging.getLogger(__name__)
 

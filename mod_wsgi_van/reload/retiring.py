@@ -14,8 +14,8 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .isolation.contract import Loaded
-from .release import Lease, Release
+from mod_wsgi_van.isolation.contract import Instance
+from mod_wsgi_van.sites.release import Lease, Release
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class Retirement:
 
     host: str
     directory: str
-    loaded: Loaded
+    loaded: Instance
     deadline: float  # monotonic
     lease: weakref.ref[Lease] | None = field(default=None)
 
@@ -90,7 +90,7 @@ class Retiring:
         retire(retirement.host, retirement.loaded)
 
 
-def retire(host: str, loaded: Loaded) -> None:
+def retire(host: str, loaded: Instance) -> None:
     """Retire in a thread of its own: an exit handler is an application's code and may hang."""
     name = f"van-retire-{host}"
     try:
@@ -99,7 +99,7 @@ def retire(host: str, loaded: Loaded) -> None:
         _retire(host, loaded)
 
 
-def retire_all(releases: list[tuple[str, Loaded]], timeout: float) -> None:
+def retire_all(releases: list[tuple[str, Instance]], timeout: float) -> None:
     """Retire many, a few at a time; give up on what takes longer than ``timeout`` seconds."""
 
     def work() -> None:
@@ -123,7 +123,7 @@ def retire_all(releases: list[tuple[str, Loaded]], timeout: float) -> None:
         log.warning("VAN010: %d releases could not be retired in %g s", len(releases), timeout)
 
 
-def _retire(host: str, loaded: Loaded) -> None:
+def _retire(host: str, loaded: Instance) -> None:
     try:
         loaded.retire()
     except BaseException:

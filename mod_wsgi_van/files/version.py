@@ -11,9 +11,9 @@ import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from .ignore import Ignore
-from .watch.chain import resolve
-from .watch.contract import Target
+from mod_wsgi_van.files.chain import resolve
+from mod_wsgi_van.files.ignore import Ignore
+from mod_wsgi_van.files.target import Target
 
 # An ignored file that changed at most so long before its directory explains the directory's mtime:
 # SQLite deletes its journal right after it has written the database beside it.

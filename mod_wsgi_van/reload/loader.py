@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from .errors import HookFailed, Unreadable
-from .isolation.choice import Choice, choose
-from .isolation.contract import Isolation, Source
-from .release import Lease, Release, State
-from .settings import ISOLATION
-from .version import Version, points
-from .watch.chain import resolve
-from .watch.contract import Target
+from mod_wsgi_van.errors import HookFailed, Unreadable
+from mod_wsgi_van.files.chain import resolve
+from mod_wsgi_van.files.target import Target
+from mod_wsgi_van.files.version import Version, points
+from mod_wsgi_van.isolation.choice import Choice, choose
+from mod_wsgi_van.isolation.contract import Isolation, Source
+from mod_wsgi_van.settings import ISOLATION
+from mod_wsgi_van.sites.release import Lease, Release, State
 
 T = TypeVar("T")
 

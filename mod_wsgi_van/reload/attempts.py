@@ -14,14 +14,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .cache import AppCache, Load, Slot
-from .errors import LoadError
-from .hurry import hurry
-from .loader import Loader, Loading, Missing
-from .release import Answer, Release, State
-from .retiring import retire
-from .version import Version, points
-from .watch.contract import Target, Watcher
+from mod_wsgi_van.errors import LoadError
+from mod_wsgi_van.files.target import Target
+from mod_wsgi_van.files.version import Version, points
+from mod_wsgi_van.interpreter.interval import hurry
+from mod_wsgi_van.reload.loader import Loader, Loading, Missing
+from mod_wsgi_van.reload.retiring import retire
+from mod_wsgi_van.sites.release import Answer, Release, State
+from mod_wsgi_van.sites.table import AppCache, Load, Slot
+from mod_wsgi_van.watch.contract import Watcher
 
 log = logging.getLogger(__name__)
 

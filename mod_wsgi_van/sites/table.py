@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from .release import Answer, Release, State
+from mod_wsgi_van.sites.release import Answer, Release, State
 
 # How many vhosts that do not exist are remembered: each has a watch and is polled where inotify is
 # missing, and a client can name any number of them.

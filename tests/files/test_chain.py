@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mod_wsgi_van.watch.chain import MAX_LINKS, resolve
-
-from .probe import swap
+from mod_wsgi_van.files.chain import MAX_LINKS, resolve
+from tests.watch.probe import swap
 
 
 @pytest.fixture

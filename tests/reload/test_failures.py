@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sites import app, deploy, get, release, site, wait, wait_for, write
 
 from mod_wsgi_van import Router
+from tests.support.sites import app, deploy, get, release, site, wait, wait_for, write
 
 BROKEN = {
     "raises": ("raise ValueError('not today')", "ValueError: not today"),

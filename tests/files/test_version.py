@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
-from sites import site, write
 
-from mod_wsgi_van.ignore import DEFAULT, Ignore
-from mod_wsgi_van.version import Version, measure
-from mod_wsgi_van.watch.contract import Target
+from mod_wsgi_van.files.ignore import DEFAULT, Ignore
+from mod_wsgi_van.files.target import Target
+from mod_wsgi_van.files.version import Version, measure
+from tests.support.sites import site, write
 
 PAST = 1_600_000_000
 

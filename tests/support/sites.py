@@ -78,7 +78,7 @@ def get(
         seen[:] = [status, headers]
         return lambda data: None
 
-    iterable = validator(application)(environ, start_response)
+    iterable: Any = validator(application)(environ, start_response)
     try:
         body = b"".join(iterable)
     finally:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sites import app, deploy, get, release, wait, wait_for
 
-from mod_wsgi_van.hurry import INTERVAL, Hurry
-from mod_wsgi_van.ignore import Ignore
-from mod_wsgi_van.watch import Target
+from mod_wsgi_van.files.ignore import Ignore
+from mod_wsgi_van.files.target import Target
+from mod_wsgi_van.interpreter.interval import INTERVAL, Hurry
 from mod_wsgi_van.watch.polling import Polling
+from tests.support.sites import app, deploy, get, release, wait, wait_for
 
 USUAL = 0.003
 HANGS = "import os, time\nwhile not os.path.exists({go!r}):\n    time.sleep(0.01)\n"
