@@ -99,11 +99,11 @@ class Pattern:
 
     def _check_components(self) -> None:
         if not self._text:
-            raise ValueError(f"vhost pattern {self.pattern!r} names no directory; {_ALLOWED}")
+            raise ValueError(f"it names no directory; {_ALLOWED}")
         if re.search(r"[\x00-\x1f\x7f]", self._text):
-            raise ValueError(f"vhost pattern {self.pattern!r} has a control character")
+            raise ValueError("it has a control character")
         if not {"", ".", ".."}.isdisjoint(self._text.split("/")):
-            raise ValueError(f'vhost pattern {self.pattern!r}: "//", "." and ".." are not allowed')
+            raise ValueError('"//", "." and ".." are not allowed')
 
     def _parse(self) -> None:
         position = 0
@@ -117,10 +117,7 @@ class Pattern:
                 continue
             match = _SPECIFIER.match(text, position)
             if match is None:
-                raise ValueError(
-                    f"vhost pattern {self.pattern!r}, at {text[position : position + 5]!r}:"
-                    f" {_ALLOWED}"
-                )
+                raise ValueError(f"at {text[position : position + 5]!r}: {_ALLOWED}")
             percent, port, part, character = match.groups()
             if percent:
                 self._items.append("%")
@@ -144,7 +141,7 @@ class Pattern:
             item if isinstance(item, str) else item.interpolate(parts, port) for item in self._items
         )
         if not {"", ".", ".."}.isdisjoint(below.split("/")):
-            raise BadHost(f"Host {_shown(host)}: vhost pattern {self.pattern!r} names no directory")
+            raise BadHost(f"Host {_shown(host)}: vhost_pattern {self.pattern!r} names no directory")
         return f"/{below}" if self._absolute else f"{base.rstrip('/')}/{below}"
 
 

@@ -8,99 +8,48 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable
+from dataclasses import fields
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mod_wsgi_van import answers, settings
+from mod_wsgi_van import answers
 from mod_wsgi_van.engine import Engine, Timing
 from mod_wsgi_van.errors import BadHost, WatchError
-from mod_wsgi_van.files.ignore import DEFAULT, Ignore
+from mod_wsgi_van.files.ignore import Ignore
 from mod_wsgi_van.files.version import measure
 from mod_wsgi_van.hosts import Pattern, normalise
 from mod_wsgi_van.isolation.contract import Isolation
 from mod_wsgi_van.isolation.imports import ImportsIsolation
 from mod_wsgi_van.isolation.process import ProcessIsolation, ProcessSettings
 from mod_wsgi_van.reload.attempts import Answers
+from mod_wsgi_van.settings import Settings
 from mod_wsgi_van.sites.release import Answer, Release
 from mod_wsgi_van.wsgi import Environ, Response, StartResponse
 
 RELEASE = "mod_wsgi_van.sites.release"
 
 
-def _setting(default: Any, help: str) -> Any:
-    return field(default=default, metadata={"help": help})
-
-
-@dataclass(eq=False)
-class Router:
+class Router(Settings):
     """Serves every vhost below ``base_path``; ``application`` is the WSGI callable.
 
     Settings are given to the constructor or as class attributes of a subclass. A wrong one raises
     ValueError. Hooks (``get_*``, ``not_found``, ``unavailable``) are there to be overridden.
     """
 
-    base_path: str = _setting("/var/www", "directory of the vhosts")
-    venv_name: str = _setting(".venv", "environment, relative to the vhost")
-    wsgi_dir: str = _setting("wsgi", "directory of the application, relative to the vhost")
-    module_name: str = _setting("app", "module to import from wsgi_dir")
-    object_name: str = _setting("app", "WSGI callable in that module")
-    update_interval: float = _setting(1.0, "seconds between two polls, where polling is needed")
-    vhost_pattern: str = _setting(
-        "%0", "mod_vhost_alias interpolation, below base_path or absolute"
-    )
-    watch: str = _setting("auto", "auto, inotify or polling")
-    watch_paths: Sequence[str] = _setting(
-        (), "further paths, relative to the vhost, whose change reloads it"
-    )
-    watch_ignore: Sequence[str] = _setting(DEFAULT, "names and globs that never reload")
-    settle: float = _setting(0.1, "seconds without further change before an edit is taken")
-    sweep_interval: float = _setting(
-        60.0, "seconds between two looks at every loaded vhost in case an event was lost; 0: never"
-    )
-    isolation: str = _setting("auto", "auto, imports or process")
-    load_timeout: float = _setting(30.0, "seconds after which requests stop waiting for a load")
-    grace_period: float = _setting(
-        30.0, "seconds that requests of a replaced release have before its exit handlers run"
-    )
-    process_threads: int = _setting(8, "worker processes: requests that one handles at once")
-    processes_per_vhost: int = _setting(1, "worker processes of one vhost, per daemon process")
-    queue_timeout: float = _setting(
-        10.0, "seconds a request waits for a worker with room before it gets 503"
-    )
-    request_timeout: float = _setting(
-        60.0, "seconds a worker may take for the next block of a response; 0: any (then 504)"
-    )
-    idle_timeout: float = _setting(
-        0.0, "seconds without a request after which a vhost gives its workers back; 0: never"
-    )
-    max_requests: int = _setting(0, "requests after which a worker is replaced; 0: never")
-    shutdown_timeout: float = _setting(
-        3.0, "seconds that a worker may take to end before it is killed"
-    )
-    memory_limit: int = _setting(
-        0, "bytes of resident memory above which a worker is replaced; 0: any"
-    )
-    process_environ: Sequence[str] = _setting(
-        ("*",), "environment variables of workers: globs of names passed on, and NAME=value"
-    )
+    if not TYPE_CHECKING:  # a type checker takes the signature of Settings
 
-    if not TYPE_CHECKING:  # a type checker takes the signature that dataclass writes
-
-        def __init__(self, *args: Any, **settings: Any) -> None:
+        def __init__(self, *args: Any, **given: Any) -> None:
             """Set what is given; the rest stays a class attribute, a subclass's before ours."""
-            names = [each.name for each in fields(Router)]
-            given = dict(zip(names, args, strict=False)) | settings
-            wrong = sorted(settings.keys() - set(names))
-            if wrong or len(given) < len(args) + len(settings):
-                raise TypeError(f"settings wrong or given twice: {wrong or args}; known: {names}")
-            vars(self).update(given)
+            vars(self).update(signature(Settings).bind_partial(*args, **given).arguments)
             self.__post_init__()
 
     def __post_init__(self) -> None:
-        self._check()
+        own = {each.name: getattr(self, each.name) for each in fields(Settings)}
+        self._settings = Settings(**own)
+        vars(self).update(vars(self._settings))
         self._pattern = Pattern(self.vhost_pattern)
         self._ignore = Ignore(self.watch_ignore)
         self._bad_request = Answer(answers.bad_request)
@@ -124,35 +73,10 @@ class Router:
         )
         self._cache = self._engine.cache
 
-    def _check(self) -> None:
-        self.base_path = os.fspath(self.base_path)
-        if not isinstance(self.base_path, str) or "\0" in self.base_path or not self.base_path:
-            raise ValueError(f"base_path={self.base_path!r}: the path of a directory is wanted")
-        for name in ("venv_name", "wsgi_dir"):
-            settings.below_vhost(name, getattr(self, name))
-        settings.identifier("module_name", self.module_name, dotted=True)
-        settings.identifier("object_name", self.object_name)
-        for name in ("watch_paths", "watch_ignore"):
-            settings.names(name, getattr(self, name))
-        for path in self.watch_paths:
-            if os.path.isabs(path):
-                raise ValueError(f"watch_paths: {path!r} is not relative to the vhost's directory")
-        settings.choice("watch", self.watch, settings.WATCH)
-        settings.choice("isolation", self.isolation, settings.ISOLATION)
-        settings.seconds("update_interval", self.update_interval)
-        settings.seconds("load_timeout", self.load_timeout)
-        for name in ("settle", "sweep_interval", "grace_period"):
-            settings.seconds(name, getattr(self, name), zero=True)
-        settings.names("process_environ", self.process_environ)
-        values = {each.name: getattr(self, each.name) for each in fields(ProcessSettings)}
-        values["process_environ"] = tuple(self.process_environ)
-        self._process_settings = ProcessSettings(**values)
-
     def _isolations(self) -> dict[str, Callable[[], Isolation]]:
-        return {
-            "imports": ImportsIsolation,
-            "process": partial(ProcessIsolation, self._process_settings),
-        }
+        own = {each.name: getattr(self, each.name) for each in fields(ProcessSettings)}
+        process = partial(ProcessIsolation, ProcessSettings(**own))
+        return {"imports": ImportsIsolation, "process": process}
 
     # Hooks
 

@@ -149,9 +149,8 @@ def test_a_pattern_tells_whether_it_uses_the_port(pattern: str, uses_port: bool)
     ["%", "%+", "%x", "a%", "%1.", "%1.x", "%1/%2.", "%--1", "%-", "%P", "%1.--1", "%\u0661"],
 )
 def test_a_wrong_specifier_is_refused_with_what_is_allowed(pattern: str) -> None:
-    with pytest.raises(ValueError, match="allowed are text, %%, %p") as caught:
+    with pytest.raises(ValueError, match=r"^at '%.*: allowed are text, %%, %p"):
         Pattern(pattern)
-    assert repr(pattern) in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mod_wsgi_van.files.ignore import DEFAULT, Ignore
+from mod_wsgi_van.files.ignore import Ignore
 from mod_wsgi_van.files.target import Target
 from mod_wsgi_van.files.version import Version, measure
 from tests.support.sites import site, write
@@ -169,7 +169,7 @@ def test_what_is_not_a_directory(tmp_path: Path) -> None:
 
 
 def test_the_default_globs_leave_code_alone() -> None:
-    ignore = Ignore(DEFAULT)
+    ignore = Ignore()
     names = ["app.py", ".env", "settings.toml", "index.html", "a.so", "x.mo", ".htaccess", "1.py"]
     assert not [name for name in names if ignore(name)]
     assert not Ignore(())("anything")
