@@ -29,7 +29,7 @@ from mod_wsgi_van.settings import Settings
 from mod_wsgi_van.sites.release import Answer, Release
 from mod_wsgi_van.wsgi import Environ, Response, StartResponse
 
-RELEASE = "mod_wsgi_van.sites.release"
+RELEASE = "mod_wsgi_van.release"
 
 
 class Router(Settings):

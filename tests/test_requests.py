@@ -236,7 +236,7 @@ def test_the_environ_names_the_release(tmp_path: Path, make_router: Any) -> None
     source = """
     def app(environ, start_response):
         start_response("200 OK", [("Content-Type", "text/plain")])
-        return [str(environ["mod_wsgi_van.sites.release"]).encode()]
+        return [str(environ["mod_wsgi_van.release"]).encode()]
     """
     deploy(tmp_path, "a.test", release(tmp_path, "a.test", 7, source))
     router = make_router()

@@ -135,7 +135,7 @@ class Vhost:
         if answer.status == 200:
             token, serial = answer.body.split()
             assert token in self.live, f"{self.name} answered {token}, which never was current"
-            built_in = str(answer.environ["mod_wsgi_van.sites.release"]).split(os.sep)[-2]
+            built_in = str(answer.environ["mod_wsgi_van.release"]).split(os.sep)[-2]
             assert not self.one_tree or serial == built_in, f"{self.name}: {serial} in {built_in}"
 
 

@@ -31,7 +31,7 @@ class Lease:
 
     When the last environ is gone the release is out of use: reference counting does what a
     counter with a lock, or a wrapper around the response, would have to do on every request.
-    ``str(environ["mod_wsgi_van.sites.release"])`` is the release's wsgi directory.
+    ``str(environ["mod_wsgi_van.release"])`` is the release's wsgi directory.
     """
 
     __slots__ = ("__weakref__", "directory")

@@ -31,7 +31,7 @@ _NOT_SENT = (
     "wsgi.multithread",
     "wsgi.multiprocess",
     "wsgi.run_once",
-    "mod_wsgi_van.sites.release",
+    "mod_wsgi_van.release",
 )
 
 

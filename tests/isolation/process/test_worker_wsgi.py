@@ -124,7 +124,7 @@ def test_what_cannot_be_sent_is_left_out_and_said_once(
     caplog.set_level(logging.INFO)
     code, buffer = test_close_runs_when_the_client_goes_away.__code__, memoryview(b"1")
     strange = {"a.buffer": buffer, "a.code": code, "a.function": print, "a.nested": (1, object())}
-    strange |= {"mod_wsgi_van.sites.release": object(), "a.kept": "kept"}
+    strange |= {"mod_wsgi_van.release": object(), "a.kept": "kept"}
     for _ in range(3):
         seen = ask(application, "echo", **strange).json["environ"]
         assert seen["a.kept"] == "'kept'"
