@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator
 from types import GenericAlias, ModuleType
 from typing import Any
 
+from mod_wsgi_van.interpreter.collector import collector
+
 Made = list["contextvars.ContextVar[Any]"]
 
 
@@ -83,13 +85,8 @@ def _contexts() -> list[contextvars.Context]:
     Python code runs in it, and (3.11 collects while it allocates) no garbage collection. From the
     youngest generation to the oldest: an object that is moved meanwhile is moved that way.
     """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
+    with collector.paused():
         return [context for number in range(3) for _, context in list(_sifted(number))]
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _sifted(generation: int) -> Iterator[tuple[bool, contextvars.Context]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import threading
@@ -10,6 +9,7 @@ import traceback
 from typing import Any
 
 from mod_wsgi_van.errors import BadObject, LoadError
+from mod_wsgi_van.interpreter.collector import collector
 from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.imports import internals
 from mod_wsgi_van.isolation.imports.contexts import Made, forget_values
@@ -89,7 +89,7 @@ class ImportsIsolation:
         if due:
             forget_values(variables)
             del variables
-            gc.collect()
+            collector.collect()
 
 
 class ImportsInstance:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from mod_wsgi_van.interpreter.collector import collector
 from mod_wsgi_van.isolation.imports import extensions, internals
 from mod_wsgi_van.isolation.imports.asking import asking
 from mod_wsgi_van.isolation.imports.importing import make_real_find_and_load
@@ -83,6 +84,7 @@ def _before_fork() -> None:
 def _after_fork_in_child() -> None:
     table.after_fork()
     extensions.after_fork()
+    collector.after_fork()
     if (system := asking(2)) is not None:
         system.lock.release()
         for handlers in list(system.fork_handlers):
