@@ -239,6 +239,33 @@ def test_others_registrations_survive_a_retirement(load: Load, make_source: Make
     assert get(two) == "True 1"
 
 
+def test_releases_that_retire_at_once_do_not_stumble_over_each_other(
+    load: Load, make_source: MakeSource, caplog: pytest.LogCaptureFixture
+) -> None:
+    overloaded = "".join(f"@overload\ndef f{n}(a: int) -> int: ...\n" for n in range(300))
+    code = f"from typing import overload\n{overloaded}answer = lambda: ''\n"
+    releases = [
+        # On lines of its own: typing tells overloads of a name apart by their lines.
+        load(make_source({"wsgi/app.py": "\n" * 700 * n + code}, f"{n}.test"))
+        for n in range(8)
+    ]
+    barrier = threading.Barrier(len(releases))
+
+    def retire(release: ImportsInstance) -> None:
+        barrier.wait(30)
+        release.retire()
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(len(releases)) as pool:
+            list(pool.map(retire, releases))
+    finally:
+        sys.setswitchinterval(interval)
+    assert not caplog.records
+    assert not any(internals.overloads["app"].values())
+
+
 class TestTheRealTable:
     """sys.modules of the daemon."""
 

@@ -1,4 +1,8 @@
-"""Make the shared standard library forget a release."""
+"""Make the shared standard library forget a release.
+
+Releases retire in threads of their own, many at once, while others load. So every step here takes
+a copy of a table before it looks through it, and removes what another thread may have removed.
+"""
 
 from __future__ import annotations
 
@@ -76,20 +80,19 @@ def _children(system: System) -> None:
 
 
 def _overloads(system: System) -> None:
+    """``typing.overload``. What is empty then stays: a module that loads may be filling it."""
     for by_name in list(internals.overloads.values()):
-        for name, by_line in list(by_name.items()):
+        for by_line in list(by_name.values()):
             for line, function in list(by_line.items()):
                 if owned(system, function):
-                    del by_line[line]
-            if not by_line:
-                del by_name[name]
+                    by_line.pop(line, None)
 
 
 def _reducers(system: System) -> None:
     """``copyreg.pickle``."""
     for kind, reducer in list(copyreg.dispatch_table.items()):
         if owned(system, reducer) or owned(system, kind):
-            del copyreg.dispatch_table[kind]
+            copyreg.dispatch_table.pop(kind, None)
 
 
 def _ctypes(system: System) -> None:
