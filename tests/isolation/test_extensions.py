@@ -108,6 +108,16 @@ def test_second_load_of_the_same_file(
         assert "native" not in sys.modules
 
 
+def test_files_that_were_loaded_are_not_remembered(
+    isolation: ImportsIsolation, make_native: Callable[..., Source]
+) -> None:
+    for number in range(3):
+        vhost = isolation.load(make_native(f"site{number}"))
+        assert get(vhost).startswith(f"site{number} ")
+        vhost.retire()
+    assert len(extensions._files) == 0
+
+
 def test_one_that_hangs_holds_up_no_other_vhost(
     isolation: ImportsIsolation,
     make_native: Callable[..., Source],

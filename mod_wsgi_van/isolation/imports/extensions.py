@@ -14,6 +14,7 @@ import _imp
 import functools
 import operator
 import threading
+import weakref
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,8 @@ _PATIENCE = 10.0
 _MISSING = object()
 
 _files_lock = threading.Lock()  # guards _files
-_files: dict[str, threading.RLock] = {}
+# A lock for each file that is being loaded: held here by those who use it alone.
+_files: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 
 
 def private_imp(system: System) -> ModuleType:
@@ -46,9 +48,8 @@ def private_imp(system: System) -> ModuleType:
 
 def after_fork() -> None:
     """Other threads may have held the locks when the process forked."""
-    global _files_lock
-    _files_lock = threading.Lock()
-    _files.clear()
+    global _files_lock, _files
+    _files_lock, _files = threading.Lock(), weakref.WeakValueDictionary()
 
 
 def create_dynamic(system: System, spec: Any, file: Any = None) -> Any:
