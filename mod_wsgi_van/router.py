@@ -23,7 +23,7 @@ from mod_wsgi_van.files.version import measure
 from mod_wsgi_van.hosts import Pattern, normalise
 from mod_wsgi_van.isolation.contract import Isolation
 from mod_wsgi_van.isolation.imports import ImportsIsolation
-from mod_wsgi_van.isolation.process import ProcessIsolation, ProcessSettings
+from mod_wsgi_van.isolation.process import ProcessIsolation
 from mod_wsgi_van.reload.attempts import Answers
 from mod_wsgi_van.settings import Settings
 from mod_wsgi_van.sites.release import Answer, Release
@@ -74,8 +74,7 @@ class Router(Settings):
         self._cache = self._engine.cache
 
     def _isolations(self) -> dict[str, Callable[[], Isolation]]:
-        own = {each.name: getattr(self, each.name) for each in fields(ProcessSettings)}
-        process = partial(ProcessIsolation, ProcessSettings(**own))
+        process = partial(ProcessIsolation, self._settings)
         return {"imports": ImportsIsolation, "process": process}
 
     # Hooks

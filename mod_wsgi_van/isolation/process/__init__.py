@@ -17,11 +17,11 @@ from mod_wsgi_van.isolation.process.exchange import (
     ResponseBroken,
 )
 from mod_wsgi_van.isolation.process.pool import Pool
-from mod_wsgi_van.isolation.process.settings import ProcessSettings
 from mod_wsgi_van.isolation.process.supervisor import Supervisor
+from mod_wsgi_van.settings import Settings
 from mod_wsgi_van.wsgi import Application
 
-__all__ = ["ApplicationRaised", "ProcessIsolation", "ProcessSettings", "ResponseBroken"]
+__all__ = ["ApplicationRaised", "ProcessIsolation", "ResponseBroken"]
 
 
 class ProcessInstance:
@@ -41,8 +41,8 @@ class ProcessIsolation:
 
     name = "process"
 
-    def __init__(self, settings: ProcessSettings | None = None) -> None:
-        self._settings = settings or ProcessSettings()
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._settings = settings or Settings()
         self._supervisor = Supervisor(self._settings)
         self._pools: weakref.WeakSet[Pool] = weakref.WeakSet()
 

@@ -11,9 +11,9 @@ import time
 from mod_wsgi_van.errors import LoadError
 from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.process.frames import Connection
-from mod_wsgi_van.isolation.process.settings import ProcessSettings
 from mod_wsgi_van.isolation.process.spawn import Worker, spawn
 from mod_wsgi_van.isolation.process.supervisor import Supervisor
+from mod_wsgi_van.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Refused(Exception):
 class Pool:
     """Called by every request's thread; a worker is started by the request that needs it."""
 
-    def __init__(self, source: Source, settings: ProcessSettings, supervisor: Supervisor) -> None:
+    def __init__(self, source: Source, settings: Settings, supervisor: Supervisor) -> None:
         self.host = source.host
         self._source = source
         self._settings = settings

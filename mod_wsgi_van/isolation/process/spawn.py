@@ -12,7 +12,7 @@ import struct
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from mod_wsgi_van.errors import BadObject, ImportFailed, LoadError, LoadTimeout,
 from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.process.frames import HEADER, Connection
 from mod_wsgi_van.isolation.process.output import Output
-from mod_wsgi_van.isolation.process.settings import ProcessSettings
+from mod_wsgi_van.settings import Settings
 
 if TYPE_CHECKING:
     from mod_wsgi_van.isolation.process.pool import Pool
@@ -117,7 +117,7 @@ class Worker:
             self.idle.pop().socket.close()
 
 
-def spawn(source: Source, settings: ProcessSettings, supervisor: Supervisor, pool: Pool) -> Worker:
+def spawn(source: Source, settings: Settings, supervisor: Supervisor, pool: Pool) -> Worker:
     """Start a worker and wait until its application is imported; raises errors.LoadError."""
     supervisor.start()
     worker = _start(source, settings, supervisor, pool)
@@ -133,7 +133,7 @@ def spawn(source: Source, settings: ProcessSettings, supervisor: Supervisor, poo
 
 
 def _await_ready(
-    worker: Worker, source: Source, settings: ProcessSettings, supervisor: Supervisor
+    worker: Worker, source: Source, settings: Settings, supervisor: Supervisor
 ) -> None:
     deadline = time.monotonic() + settings.load_timeout
     try:
@@ -157,7 +157,7 @@ def _await_ready(
         ) from None
 
 
-def _start(source: Source, settings: ProcessSettings, supervisor: Supervisor, pool: Pool) -> Worker:
+def _start(source: Source, settings: Settings, supervisor: Supervisor, pool: Pool) -> Worker:
     """Start the process with nothing but its two descriptors and the pipe for its output."""
     opened: list[int] = []
     try:
@@ -197,7 +197,7 @@ def _interpreter(python: str) -> str:
     return str(path.parent.resolve() / path.name)
 
 
-def _environ(passed_on: tuple[str, ...], environ: Mapping[str, str]) -> dict[str, str]:
+def _environ(passed_on: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
     passed = {}
     for item in passed_on:
         name, equals, value = item.partition("=")
@@ -210,7 +210,7 @@ def _environ(passed_on: tuple[str, ...], environ: Mapping[str, str]) -> dict[str
     return passed
 
 
-def _order(worker: Worker, source: Source, settings: ProcessSettings) -> None:
+def _order(worker: Worker, source: Source, settings: Settings) -> None:
     memory = 2 * settings.memory_limit + (settings.process_threads + 2) * STACK_BYTES
     order = {
         "directory": source.directory,

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 from mod_wsgi_van.errors import WorkerFailed
 from mod_wsgi_van.isolation.process.frames import Connection
 from mod_wsgi_van.isolation.process.output import READ_BYTES, Output
-from mod_wsgi_van.isolation.process.settings import ProcessSettings
 from mod_wsgi_van.isolation.process.spawn import Worker
+from mod_wsgi_van.settings import Settings
 
 if TYPE_CHECKING:
     from mod_wsgi_van.isolation.process.pool import Pool
@@ -51,7 +51,7 @@ class _Ending:
 class Supervisor:
     """Starts its thread with the first worker; ``stop`` ends the workers and the thread."""
 
-    def __init__(self, settings: ProcessSettings) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
         # Guards the thread's start and stop, and the descriptor that wakes it: a write after it
         # was closed would go to whoever has its number then. Reentrant: the garbage collector may

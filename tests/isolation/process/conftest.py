@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from mod_wsgi_van.isolation.process import ProcessIsolation, ProcessSettings
+from mod_wsgi_van.isolation.process import ProcessIsolation
+from mod_wsgi_van.settings import Settings
 from mod_wsgi_van.wsgi import Application
 from tests.isolation.process import calling
 
@@ -18,7 +19,7 @@ def make_isolation() -> Iterator[Callable[..., ProcessIsolation]]:
     made: list[ProcessIsolation] = []
 
     def make(**settings: Any) -> ProcessIsolation:
-        made.append(ProcessIsolation(ProcessSettings(**settings)))
+        made.append(ProcessIsolation(Settings(**settings)))
         return made[-1]
 
     yield make
@@ -46,7 +47,7 @@ def python(request: pytest.FixtureRequest) -> str:
 def application(python: str) -> Iterator[Application]:
     """The site of these tests, in a worker of each Python that there is."""
     before = len(os.listdir("/proc/self/fd"))
-    isolation = ProcessIsolation(ProcessSettings(process_threads=4))
+    isolation = ProcessIsolation(Settings(process_threads=4))
     yield isolation.load(calling.source(python=calling.PYTHONS[python])).application
     isolation.shutdown()
     assert len(os.listdir("/proc/self/fd")) == before

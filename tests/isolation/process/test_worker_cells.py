@@ -9,7 +9,8 @@ from random import Random
 import pytest
 
 from mod_wsgi_van.isolation.contract import Instance, Source
-from mod_wsgi_van.isolation.process import ProcessIsolation, ProcessSettings
+from mod_wsgi_van.isolation.process import ProcessIsolation
+from mod_wsgi_van.settings import Settings
 from tests.isolation import environments
 from tests.isolation.cells import CELLS, answers_alone, make_vhost
 
@@ -67,7 +68,7 @@ def test_two_vhosts_eight_threads(
             spell_as_before(source)
     expected = [answers_alone(source, CELLS, 1) for source in sources]
     failures: dict[str, str] = {}
-    isolation = ProcessIsolation(ProcessSettings(process_threads=THREADS))
+    isolation = ProcessIsolation(Settings(process_threads=THREADS))
     loaded = [isolation.load(source) for source in sources]
 
     def ask(vhost: Instance, cell: str) -> str:

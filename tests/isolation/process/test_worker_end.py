@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from mod_wsgi_van.errors import WorkerFailed
-from mod_wsgi_van.isolation.process import ProcessIsolation, ProcessSettings, spawn
+from mod_wsgi_van.isolation.process import ProcessIsolation, spawn
+from mod_wsgi_van.settings import Settings
 from tests.isolation.process.calling import (
     PYTHONS,
     SITE,
@@ -87,8 +88,9 @@ ROUTER = """
 import os, sys, threading, time
 sys.path[:0] = [{tests!r}]
 from calling import *
-from mod_wsgi_van.isolation.process import ProcessIsolation, ProcessSettings
-isolation = ProcessIsolation(ProcessSettings())
+from mod_wsgi_van.isolation.process import ProcessIsolation
+from mod_wsgi_van.settings import Settings
+isolation = ProcessIsolation(Settings())
 applications = [isolation.load(source(host=f"{{n}}.test")).application for n in range(3)]
 pids = [ask(application, "about").json["pid"] for application in applications]
 """
@@ -228,7 +230,7 @@ def test_no_more_processes(open_to_all: tuple[Path, str]) -> None:
     def test() -> None:
         without_privileges()
         lines = listening().lines
-        isolation = ProcessIsolation(ProcessSettings())
+        isolation = ProcessIsolation(Settings())
         application = isolation.load(source(site, python)).application
         pid = pid_of(application)
         hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
@@ -260,21 +262,3 @@ def test_an_environment_that_is_deleted_while_it_runs(
     assert "No such file" in caplog.text and "VAN034" in caplog.text
     (tmp_path / "away").rename(python)
     wait(lambda: ask(application, "about").status == "200 OK", "the end of the pause")
-
-
-def test_settings_are_checked() -> None:
-    for name in ("process_threads", "processes_per_vhost", "load_timeout", "shutdown_timeout"):
-        with pytest.raises(ValueError, match=f"{name} must be more than 0"):
-            ProcessSettings(**{name: 0})
-    for name in ("idle_timeout", "max_requests", "request_timeout", "memory_limit"):
-        with pytest.raises(ValueError, match=f"{name} must be 0 or more"):
-            ProcessSettings(**{name: -1})
-        with pytest.raises(ValueError, match=f"{name} must be a"):
-            ProcessSettings(**{name: "5"})
-    for value in ("PATH", ["PATH"], ("",), ("=x",), (5,)):
-        with pytest.raises(ValueError, match="process_environ"):
-            ProcessSettings(process_environ=value)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="whole number"):
-        ProcessSettings(process_threads=1.5)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="request_timeout"):
-        ProcessSettings(request_timeout=float("nan"))
