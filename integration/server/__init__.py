@@ -1,1 +1,1 @@
-"""A private httpd whose configuration is the README's."""
+"""A private httpd whose configuration is the manual's."""

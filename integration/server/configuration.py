@@ -1,4 +1,4 @@
-"""A whole httpd configuration around the README's block."""
+"""A whole httpd configuration around a block of the manual."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from integration.server import readme
+from integration.server import pages
 from integration.server.flavours import MODULES, Flavour
 
 Changes = tuple[tuple[str, str], ...]
 
-# mpm_event and authz_core are what any httpd 2.4 needs; the rest is what the README asks for.
+# mpm_event and authz_core are what any httpd 2.4 needs; the rest is what the manual asks for.
 LOADED = ("mpm_event", "authz_core", "alias", "rewrite", "vhost_alias")
 
 # Embedded mode: a router in each child. One child, so that a test knows which router answers, and
@@ -40,24 +40,33 @@ class Layout:
         object.__setattr__(self, "etc", self.root / "etc")
 
 
-def configuration(layout: Layout, flavour: Flavour, mode: str, changes: Changes = ()) -> str:
-    """The text of httpd.conf; ``changes`` are made to the README's block, as an admin would."""
-    changed = readme.replaced(readme.block(f"apache:{mode}"), *changes)
-    site = readme.replaced(
+def configuration(
+    layout: Layout,
+    flavour: Flavour,
+    mode: str,
+    changes: Changes = (),
+    modules: tuple[str, ...] = (),
+) -> str:
+    """The text of httpd.conf: the manual's block with ``changes``, made as an admin would.
+
+    ``modules`` are loaded besides those that the block needs.
+    """
+    changed = pages.replaced(pages.block(f"apache:{mode}"), *changes)
+    site = pages.replaced(
         changed,
         ("/var/www", str(layout.base)),
         ("/etc/mod_wsgi_van", str(layout.etc)),
         ("/opt/mod_wsgi_van", str(flavour.home)),
         ("*:80>", f"*:{layout.port}>"),
     )
-    return surroundings(layout, flavour) + site
+    return surroundings(layout, flavour, LOADED + modules) + site
 
 
 def write_wsgi_file(layout: Layout, settings: str = "", changes: Changes = ()) -> None:
-    """The README's wsgi file, with further ``settings`` for the Router."""
+    """The manual's wsgi file, with further ``settings`` for the Router."""
     base = f'"{layout.base}"'
-    text = readme.replaced(readme.block(readme.WSGI), *changes)
-    text = readme.replaced(text, ('"/var/www"', f"{base}, {settings}" if settings else base))
+    text = pages.replaced(pages.block(pages.WSGI), *changes)
+    text = pages.replaced(text, ('"/var/www"', f"{base}, {settings}" if settings else base))
     layout.etc.mkdir(exist_ok=True)
     (layout.etc / "app.wsgi").write_text(text)
 

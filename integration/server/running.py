@@ -53,6 +53,7 @@ def prepare(
     settings: str = "",
     changes: Changes = (),
     wsgi_changes: Changes = (),
+    modules: tuple[str, ...] = (),
 ) -> Running:
     """A server that is configured and not started; ``end`` it in any case.
 
@@ -66,5 +67,5 @@ def prepare(
     layout = Layout(places.new_directory(), free_port())
     tree = Tree(layout.base, env)
     write_wsgi_file(layout, settings, wsgi_changes)
-    text = configuration(layout, flavour, mode, changes)
+    text = configuration(layout, flavour, mode, changes, modules)
     return Running(layout, tree, Httpd(layout.root, layout.port, text))

@@ -1,0 +1,267 @@
+"""Every block of Apache's directives in the manual is valid and does what its page says."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import ssl
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import pytest
+
+from integration import places
+from integration.client import Answer, raw
+from integration.conftest import Serve
+from integration.server import pages
+from integration.server.httpd import ENVIRON, daemons, free_port
+from integration.server.running import Running
+
+HOST = "one.domain.org"
+STAGING = "staging.domain.org"
+
+SHOW = """
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    names = ("HTTP_AUTHORIZATION", "REMOTE_USER", "REMOTE_ADDR", "wsgi.url_scheme", "PATH_INFO")
+    lines = [f"{name}={environ.get(name)}" for name in names]
+    body = environ["wsgi.input"].read()
+    return ["\\n".join([*lines, f"body={body!r}"]).encode()]
+"""
+
+
+def with_block(name: str) -> tuple[str, str]:
+    """The change that an administrator makes to the virtual host, as the page says."""
+    text = pages.block(name)
+    if text.startswith("RewriteCond"):
+        return "RewriteEngine On\n", f"RewriteEngine On\n{text}"
+    return "</VirtualHost>", f"{text}</VirtualHost>"
+
+
+def deploy(running: Running, host: str = HOST) -> Path:
+    """A site that shows its environ, with a static file /where.txt."""
+    built = running.tree.deploy(host, "plain")
+    (built / "wsgi/app.py").write_text(SHOW)
+    return built
+
+
+def ask(running: Running, path: str = "/", host: str = HOST, *headers: str) -> Answer:
+    lines = [f"GET {path} HTTP/1.1", f"Host: {host}", *headers, "Connection: close", "", ""]
+    return raw(running.port, "\r\n".join(lines).encode())
+
+
+def configtest(running: Running) -> str:
+    """What ``apachectl configtest`` says of the server's configuration."""
+    program = places.httpd()
+    assert program is not None
+    root = running.httpd.root
+    done = subprocess.run(
+        [program, "-t", "-d", str(root), "-f", str(root / "httpd.conf")],
+        env=ENVIRON,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return done.stdout.strip()
+
+
+def daemon(serve: Serve) -> None:
+    running = serve("daemon")
+    built = deploy(running)
+    for name in (".git/config", ".env", ".well-known/acme-challenge/token"):
+        path = built / "static" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("a file")
+    assert ask(running, "/where.txt").text == "one 1\n"
+    assert ask(running, "/.well-known/acme-challenge/token").text == "a file"
+    for hidden in ("/.git/config", "/.env", "/%2eenv", "/x/../.env", "//.env"):
+        assert "PATH_INFO=" in ask(running, hidden).text, hidden
+    assert "HTTP_AUTHORIZATION=Bearer x" in ask(running, "/", HOST, "Authorization: Bearer x").text
+    chunked = f"POST / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n"
+    chunked += "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+    assert "body=b'hello'" in raw(running.port, chunked.encode()).text
+
+
+def embedded(serve: Serve) -> None:
+    running = serve("embedded")
+    deploy(running)
+    assert ask(running, "/where.txt").text == "one 1\n"
+    assert ask(running).status == 200
+
+
+def tls(serve: Serve) -> None:
+    port, directory = free_port(), places.new_directory()
+    try:
+        certificate, key = certify(directory)
+        text = pages.block("apache:tls")
+        text = pages.replaced(
+            text,
+            ("<VirtualHost *:443>", f"Listen 127.0.0.1:{port}\n<VirtualHost *:{port}>"),
+            ("/etc/letsencrypt/live/domain.org/fullchain.pem", str(certificate)),
+            ("/etc/letsencrypt/live/domain.org/privkey.pem", str(key)),
+        )
+        plain = pages.block(pages.DAEMON)
+        plain = plain[plain.index("<VirtualHost") :]
+        running = serve("daemon", changes=((plain, text),), modules=("ssl",))
+        deploy(running)
+        moved = ask(running, "/a%20b?c=d", HOST)
+        assert moved.status == 301
+        assert moved.headers["location"] == f"https://{HOST}/a%20b?c=d"
+        trusted = ssl.create_default_context(cafile=str(certificate))
+        trusted.check_hostname = False
+        for path, wanted in (("where.txt", "one 1"), ("", "wsgi.url_scheme=https")):
+            request = Request(f"https://127.0.0.1:{port}/{path}", headers={"Host": HOST})
+            with urlopen(request, context=trusted, timeout=60) as answer:
+                assert wanted in answer.read().decode()
+    finally:
+        shutil.rmtree(directory)
+
+
+def certify(directory: Path) -> tuple[Path, Path]:
+    """A certificate that vouches for itself, and its key."""
+    certificate, key = directory / "certificate", directory / "key"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
+    subprocess.run(
+        [*command.split(), "-subj", "/CN=domain.org", "-out", certificate, "-keyout", key],
+        check=True,
+        capture_output=True,
+    )
+    return certificate, key
+
+
+def log(serve: Serve) -> None:
+    directory = places.new_directory()
+    try:
+        old, new = with_block("vhost:log")
+        change = (old, new.replace("/var/log/apache2", str(directory)))
+        running = serve("daemon", changes=(change,))
+        deploy(running)
+        ask(running, "/where.txt", "ONE.domain.org:81")
+        ask(running, "/there")
+        running.httpd.stop()
+        lines = (directory / "van.log").read_text().splitlines()
+        assert [line.split()[0] for line in lines] == [HOST, HOST]
+        assert '"GET /there HTTP/1.1" 200' in lines[1]
+    finally:
+        shutil.rmtree(directory)
+
+
+def www(serve: Serve) -> None:
+    running = serve("daemon", changes=(with_block("vhost:www"),))
+    deploy(running)
+    moved = ask(running, "/where.txt?x=1", f"WWW.{HOST}")
+    assert (moved.status, moved.headers["location"]) == (301, f"http://{HOST}/where.txt?x=1")
+    assert ask(running, "/where.txt").text == "one 1\n"
+    assert ask(running).status == 200
+
+
+def maintenance(serve: Serve) -> None:
+    running = serve("daemon", changes=(with_block("vhost:maintenance"),))
+    built = deploy(running)
+    for path in ("/", "/where.txt"):
+        assert ask(running, path).status == 200
+    (built / "maintenance.html").write_text("back soon")
+    for path in ("/", "/where.txt", "/maintenance", "/maintenance.html"):
+        answer = ask(running, path)
+        assert (answer.status, answer.text) == (503, "back soon")
+    (built / "maintenance.html").unlink()
+    assert ask(running).status == 200
+
+
+def password(serve: Serve) -> None:
+    modules = ("auth_basic", "authn_core", "authn_file", "authz_user")
+    running = serve("daemon", changes=(with_block("vhost:password"),), modules=modules)
+    hashed = subprocess.run(
+        ["openssl", "passwd", "-apr1", "secret"], check=True, capture_output=True, text=True
+    ).stdout
+    (running.layout.etc / "passwords").write_text(f"ann:{hashed}")
+    deploy(running)
+    deploy(running, STAGING)
+    known = "Authorization: Basic " + base64.b64encode(b"ann:secret").decode()
+    for path in ("/", "/where.txt"):
+        assert ask(running, path).status == 200
+        assert ask(running, path, STAGING).status == 401
+        assert ask(running, path, "Staging.domain.org.:80").status == 401
+        assert ask(running, path, STAGING, known).status == 200
+    assert "REMOTE_USER=ann" in ask(running, "/", STAGING, known).text
+
+
+def proxy(serve: Serve) -> None:
+    headers = ("X-Forwarded-For: 192.0.2.7", "X-Forwarded-Proto: https")
+    running = serve("daemon", changes=(with_block("vhost:proxy"),))
+    deploy(running)
+    said = ask(running, "/", HOST, *headers).text
+    assert "wsgi.url_scheme=https" in said
+    assert "REMOTE_ADDR=192.0.2.7" in said
+
+
+def untrusted(serve: Serve) -> None:
+    headers = ("X-Forwarded-For: 192.0.2.7", "X-Forwarded-Proto: https")
+    old, new = with_block("vhost:proxy")
+    stranger = (old, new.replace("127.0.0.1 ::1 ", ""))
+    running = serve("daemon", changes=(stranger,))
+    deploy(running)
+    said = ask(running, "/", HOST, *headers).text
+    assert "wsgi.url_scheme=http\n" in said
+    assert "REMOTE_ADDR=127.0.0.1" in said
+
+
+def assets(serve: Serve) -> None:
+    block = pages.block(pages.DAEMON)
+    alias = "    WSGIScriptAlias / /etc/mod_wsgi_van/app.wsgi\n"
+    rules = block[block.index("    RewriteEngine") : block.index("    <Directory /var/www>")]
+    changes = ((rules, ""), (alias, pages.block("vhost:assets")))
+    running = serve("daemon", changes=changes)
+    static = deploy(running) / "static"
+    (static / "assets").mkdir()
+    (static / "assets/x.txt").write_text("an asset")
+    assert ask(running, "/assets/x.txt").text == "an asset"
+    assert ask(running, "/assets/none").status == 404
+    assert "PATH_INFO=/where.txt" in ask(running, "/where.txt").text
+
+
+CHECKS: dict[str, Callable[[Serve], None]] = {
+    pages.DAEMON: daemon,
+    pages.EMBEDDED: embedded,
+    "apache:tls": tls,
+    "vhost:log": log,
+    "vhost:www": www,
+    "vhost:maintenance": maintenance,
+    "vhost:password": password,
+    "vhost:proxy": proxy,
+    "vhost:proxy of another": untrusted,
+    "vhost:assets": assets,
+}
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_block_does_what_the_page_says(name: str, serve: Serve) -> None:
+    def checked(mode: str, modules: tuple[str, ...] = (), **how: object) -> Running:
+        running = serve(mode, modules=modules, **how)
+        assert configtest(running) == "Syntax OK"
+        return running
+
+    CHECKS[name](checked)
+
+
+def test_every_block_is_tested() -> None:
+    names = {name for name in pages.blocks() if not name.startswith("wsgi")}
+    assert names <= CHECKS.keys()
+
+
+def test_a_copied_virtual_host_stays_valid(serve: Serve) -> None:
+    """As certbot makes one for :443."""
+    block = pages.block(pages.DAEMON)
+    host = block[block.index("<VirtualHost") :]
+    port = free_port()
+    copy = host.replace("<VirtualHost *:80>", f"Listen 127.0.0.1:{port}\n<VirtualHost *:{port}>")
+    running = serve("daemon", changes=((host, host + copy),))
+    assert configtest(running) == "Syntax OK"
+    deploy(running)
+    pids = {daemons(running.httpd)[0]}
+    for each in (running.port, port):
+        request = f"GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n"
+        assert raw(each, request.encode()).status == 200
+    assert set(daemons(running.httpd)) == pids
