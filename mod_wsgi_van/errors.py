@@ -1,4 +1,4 @@
-"""The errors an operator may meet, each with the stable code that the README explains.
+"""The errors an operator may meet, each with the stable code that ``codes`` explains.
 
 Values only: nothing here logs, and nothing here is shown to a client.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 class VanError(Exception):
     """An error of the router: ``code`` is stable, the text says what failed and what to do."""
 
-    code = "VAN000"
+    code: str
 
     def __str__(self) -> str:
         return f"{self.code}: {super().__str__()}"

@@ -163,7 +163,7 @@ class Settings:
         "pattern",
         _pattern,
         "directory of a site, as mod_vhost_alias interpolates it: %0 is the whole host name;"
-        " below base_path, or absolute",
+        " below base_path, or absolute; keep it the same as in VirtualDocumentRoot",
     )
     watch: str = _choice(
         WATCH,

@@ -1,4 +1,4 @@
-"""The README names every setting, hook and error code that there is, and no other."""
+"""The README names every setting and hook that there is, and no other."""
 
 from __future__ import annotations
 
@@ -37,12 +37,3 @@ def test_every_hook() -> None:
         "unavailable",
     }
     assert {name for name in first_cells(section("Hooks")) if name != "hook"} == hooks
-
-
-def test_every_code_of_an_error() -> None:
-    rows = re.findall(r"^\| (VAN\d{3}) \| ", README, flags=re.M)
-    assert rows == sorted(set(rows))
-    used = set()
-    for path in (ROOT / "mod_wsgi_van").rglob("*.py"):
-        used.update(re.findall(r"VAN\d{3}", path.read_text()))
-    assert used - {"VAN000"} == set(rows)

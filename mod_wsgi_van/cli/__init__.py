@@ -8,32 +8,42 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mod_wsgi_van import Router
-from mod_wsgi_van.cli import demo, options, serve
+from mod_wsgi_van.cli import demo, options, pages, serve
 from mod_wsgi_van.cli.interruption import Interruption
 from mod_wsgi_van.cli.problem import Problem
+from mod_wsgi_van.settings import Settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status. Usage errors raise SystemExit(2)."""
     parser = _parser()
     given = parser.parse_args(arguments)
+    try:
+        if given.command == "help":
+            pages.show(given.page)
+        elif given.command == "explain":
+            pages.explain(given.code)
+        else:
+            _serve(parser, given)
+    except (Problem, OSError) as error:
+        print(f"mod-wsgi-van: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _serve(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
     settings = options.settings(given) | {"base_path": os.path.abspath(given.base_path)}
     try:
-        Router(**settings)  # in this process only to learn whether the settings are allowed
+        Settings(**settings)
     except ValueError as error:
         parser.error(str(error))
     order = serve.Order(settings, given.port, given.server)
     try:
         with Interruption() as interruption:
             _run(given.command, order, interruption)
-    except (Problem, OSError) as error:
-        print(f"mod-wsgi-van: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         pass
     print("\nEnded.", flush=True)
-    return 0
 
 
 def _run(command: str, order: serve.Order, interruption: Interruption) -> None:
@@ -50,20 +60,24 @@ def _parser() -> argparse.ArgumentParser:
         description="Serve many Python web applications, one per directory and host name.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    about = "serve the vhosts of a directory in the foreground"
-    command = commands.add_parser("serve", help=about, description=about)
-    command.add_argument(
-        "base_path",
-        metavar="BASE_PATH",
-        nargs="?",
-        default=Router.base_path,
-        help=f"directory of the vhosts (default: {Router.base_path})",
-    )
+
+    def add(name: str, about: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=about, description=about)
+
+    command = add("serve", "serve the sites of a directory in the foreground")
+    base = Settings.base_path
+    about = f"directory of the sites (default: {base})"
+    command.add_argument("base_path", metavar="BASE_PATH", nargs="?", default=base, help=about)
     _add_options(command)
-    about = "make demo vhosts in a directory and serve them"
-    command = commands.add_parser("demo", help=about, description=about)
+    command = add("demo", "make demo sites in a directory and serve them")
     command.add_argument("base_path", metavar="DIRECTORY", help="made when it does not exist")
     _add_options(command)
+    command = add("help", "show a page of the manual, or list its pages")
+    about = "one of those that are listed without it"
+    command.add_argument("page", metavar="PAGE", nargs="?", type=pages.name, help=about)
+    command = add("explain", "say what a code in the log means, or list all codes")
+    about = "such as VAN007, or 7"
+    command.add_argument("code", metavar="CODE", nargs="?", type=pages.code, help=about)
     return parser
 
 

@@ -1,0 +1,261 @@
+"""The one table of codes: what a line of the log that begins with VANnnn means, and what to do.
+
+``mod-wsgi-van explain`` and the manual's page on operations are made from this table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+NOT_LIVE = "A deploy does not go live"
+LATE = "A change is noticed late, or not at all"
+AGAIN = "A site reloads although nobody deployed"
+MEMORY = "Memory grows"
+S400 = "Clients get 400"
+S404 = "Clients get 404"
+S500 = "Clients get 500"
+S502 = "Clients get 502, or a response that is cut off"
+S503 = "Clients get 503"
+S504 = "Clients get 504"
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """``symptoms`` are what an operator may see before the line in the log."""
+
+    cause: str
+    outcome: str
+    action: str
+    symptoms: tuple[str, ...] = ()
+
+
+_LOAD = "The old release goes on serving. Without one, clients get 500."
+
+CODES = {
+    "VAN001": Code(
+        "The Host header cannot be the name of a site.",
+        "The client gets 400. Nothing is logged.",
+        "None.",
+        (S400,),
+    ),
+    "VAN002": Code(
+        "The import of the application raised an exception, or called sys.exit().",
+        _LOAD,
+        "Read the traceback, mend the application and deploy it. The router loads it again by"
+        " itself when a file changes that the traceback names.",
+        (NOT_LIVE, S500),
+    ),
+    "VAN003": Code(
+        "The module has no object of that name, or the object cannot be called.",
+        _LOAD,
+        "Define app in the module, or name the object with module_name and object_name.",
+        (NOT_LIVE, S500),
+    ),
+    "VAN004": Code(
+        "The import of the application has not ended within load_timeout.",
+        "The old release goes on serving. Without one, clients get 503 with Retry-After. The"
+        " release goes live when its import ends after all.",
+        "Find what the import waits for. Raise load_timeout if the import is just slow.",
+        (NOT_LIVE, S503),
+    ),
+    "VAN005": Code(
+        'isolation="imports" is set, and the environment was made with another Python.',
+        _LOAD,
+        'Make .venv with the Python of the daemon, or set isolation="auto".',
+        (NOT_LIVE, S500),
+    ),
+    "VAN006": Code(
+        "This CPython lacks an internal that the isolation in this process stands on.",
+        _LOAD,
+        'Set isolation="process", or run the daemon with a Python that was tested.',
+        (NOT_LIVE, S500),
+    ),
+    "VAN007": Code(
+        "A worker process could not be started, or it ended before it was ready.",
+        _LOAD,
+        "Look at .venv/bin/python, and at the lines of the worker before this one.",
+        (NOT_LIVE, S500),
+    ),
+    "VAN008": Code(
+        "A hook of your subclass of Router raised an exception.",
+        "Until the hook answers, nothing is reloaded, and clients of a site without a release get"
+        " 500.",
+        "Mend the hook.",
+        (NOT_LIVE, S500),
+    ),
+    "VAN009": Code(
+        "mod_wsgi_van has a defect.",
+        "The router goes on.",
+        "Report the defect with its traceback.",
+    ),
+    "VAN010": Code(
+        "A release that was replaced did not end cleanly.",
+        "The release may keep memory or a thread.",
+        "Look at the exit handlers of the site.",
+        (MEMORY,),
+    ),
+    "VAN011": Code(
+        'isolation="imports" loaded extension modules in this process.',
+        "A reload of them may fail, or leak memory.",
+        'Set isolation="auto" or "process".',
+        (MEMORY,),
+    ),
+    "VAN012": Code(
+        "mod_wsgi runs the script in a sub-interpreter.",
+        "Extension modules may fail. Each port that a client names gets a router of its own.",
+        "Set WSGIApplicationGroup %{GLOBAL}.",
+        (MEMORY,),
+    ),
+    "VAN013": Code(
+        "base_path is not a directory.",
+        "All hosts below base_path get 404 until base_path is one.",
+        "Create the directory, or correct base_path.",
+        (S404,),
+    ),
+    "VAN014": Code(
+        "Files below wsgi change whenever the application is loaded. It may write them itself.",
+        "The site reloads again, but ever later: up to a minute lies between two reloads.",
+        "Let the application write those files elsewhere, or add their names to watch_ignore.",
+        (AGAIN,),
+    ),
+    "VAN015": Code(
+        "The daemon's user may not read files of a site.",
+        _LOAD,
+        "Let that user read the files, and enter all directories above them.",
+        (NOT_LIVE, S500),
+    ),
+    "VAN016": Code(
+        "The router cannot start its threads.",
+        "All clients get 500. Each request tries again.",
+        "Raise the limit of processes (RLIMIT_NPROC, the pids limit of a container) or of memory.",
+        (S500,),
+    ),
+    "VAN017": Code(
+        "The file system of a site does not answer.",
+        "The release that is there goes on serving. Without one, clients get 503. Other sites are"
+        " not delayed.",
+        "Look at the mount, and at the server behind it. The router looks again by itself.",
+        (NOT_LIVE, LATE, S503),
+    ),
+    "VAN018": Code(
+        "A file of a site that the router has to read is not a regular file, or is far too large.",
+        _LOAD,
+        "Put a regular file in its place.",
+        (NOT_LIVE, S500),
+    ),
+    "VAN019": Code(
+        "There are more files below wsgi than the router looks at.",
+        "The release that is there goes on serving. A change of a file that is not looked at"
+        " reloads nothing.",
+        "Move what is not code out of wsgi, or name it in watch_ignore. touch wsgi reloads.",
+        (NOT_LIVE, LATE),
+    ),
+    "VAN020": Code(
+        "A limit of inotify, of threads or of open files is reached.",
+        'What is concerned is polled. watch="inotify" refuses to start.',
+        "Raise the limit that the line names.",
+        (LATE,),
+    ),
+    "VAN021": Code(
+        "The kernel's queue of events overflowed.",
+        "The router looks at every site again. Nothing is lost.",
+        "Raise fs.inotify.max_queued_events if this recurs.",
+        (LATE,),
+    ),
+    "VAN022": Code(
+        "A site lies on a file system where inotify is blind, such as NFS.",
+        "The site is polled.",
+        "None. On a local disk a change is noticed in milliseconds.",
+        (LATE,),
+    ),
+    "VAN023": Code(
+        "This system has no inotify.",
+        "All sites are polled.",
+        "None.",
+        (LATE,),
+    ),
+    "VAN024": Code(
+        "The sweep found a change that no event announced. A file that is still open for writing"
+        " announces nothing.",
+        "The change is loaded now.",
+        'If this recurs, set watch="polling" and report it.',
+        (LATE,),
+    ),
+    "VAN025": Code(
+        "The daemon's user may not read a directory on the way to a site.",
+        "The site is polled.",
+        "Let that user read the directory.",
+        (LATE,),
+    ),
+    "VAN026": Code(
+        "A site has more directories below wsgi than the router watches.",
+        "The site is polled.",
+        "Move what is not code out of wsgi, or name it in watch_ignore.",
+        (LATE,),
+    ),
+    "VAN027": Code(
+        "The environment of a site is not complete: its pyvenv.cfg or its interpreter is missing.",
+        "The release that is there goes on serving until both are there. Without one, clients get"
+        " 500.",
+        "None while the environment is being made. Otherwise make it again.",
+        (NOT_LIVE, S500),
+    ),
+    "VAN030": Code(
+        "A worker is gone: it was killed, exited, crashed or had no memory.",
+        "The next request starts another worker.",
+        "Find out why. The line names the signal or the status.",
+        (S502,),
+    ),
+    "VAN031": Code(
+        "A worker did not answer within request_timeout.",
+        "The client gets 504. The worker is replaced.",
+        "Find what hangs, or raise request_timeout.",
+        (S504,),
+    ),
+    "VAN032": Code(
+        "No worker had room for a request within queue_timeout.",
+        "The client gets 503 with Retry-After.",
+        "Raise process_threads or processes_per_vhost.",
+        (S503,),
+    ),
+    "VAN033": Code(
+        "A worker broke the protocol.",
+        "The client gets 502. The worker is killed.",
+        "Look for code of the site that writes to descriptors which it does not own.",
+        (S502,),
+    ),
+    "VAN034": Code(
+        "Workers end or fail at once, again and again.",
+        "Clients get 503 with Retry-After. The pauses between two attempts grow to a minute.",
+        "Read the lines with VAN030 and VAN007 before this one.",
+        (S503,),
+    ),
+    "VAN035": Code(
+        "environ holds values that cannot be sent to a worker.",
+        "The worker does not get these values.",
+        'None, unless the site needs them: then return "imports" from get_isolation for it.',
+    ),
+    "VAN036": Code(
+        "A worker ended before it answered, and the request could not be repeated.",
+        "The client gets 502.",
+        "Find out why the worker ended: see VAN030.",
+        (S502,),
+    ),
+    "VAN037": Code(
+        "A worker failed in the middle of a response.",
+        "The response is cut off.",
+        "Find out why the worker ended: see VAN030.",
+        (S502,),
+    ),
+    "VAN038": Code(
+        "The router has no descriptor left for a connection to a worker.",
+        "The client gets 503.",
+        "Raise the limit of open files (LimitNOFILE).",
+        (S503,),
+    ),
+    "VAN039": Code(
+        "The thread that looks after the workers has a defect.",
+        "The thread goes on.",
+        "Report the defect with its traceback.",
+    ),
+}
