@@ -8,10 +8,11 @@ from collections.abc import Callable, Generator, Iterator
 
 import pytest
 
-from integration import comparison, places
-from integration.server import flavours
+from integration import comparison
+from integration.server import flavours, programs
 from integration.server.flavours import Flavour
 from integration.server.running import Running, prepare
+from tests.support.places import new_directory
 
 Serve = Callable[..., Running]
 
@@ -62,9 +63,9 @@ def _demand(lack: str) -> None:
 
 @pytest.fixture(scope="session", params=flavours.NAMES)
 def flavour(request: pytest.FixtureRequest) -> Iterator[Flavour]:
-    _demand("" if places.httpd() else "no httpd program (apt install apache2)")
+    _demand("" if programs.httpd() else "no httpd program (apt install apache2)")
     _demand(flavours.missing(request.param))
-    directory = places.new_directory()
+    directory = new_directory()
     yield flavours.flavour(request.param, directory)
     shutil.rmtree(directory)
 

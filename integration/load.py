@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Sequence
 from types import TracebackType
 
-from integration.client import Answer, Connection
-from integration.waiting import until
+from tests.support.answer import Answer
+from tests.support.connection import Connection
+from tests.support.waiting import wait
 
 
 class Load:
@@ -63,10 +64,10 @@ class Load:
         """Return when so many more answers have come for each host that is asked for."""
         with self._lock:
             before = Counter(self.answers)
-        until(
+        wait(
             lambda: all(self.answers[host] - before[host] >= answers for host in self._hosts),
             f"{answers} answers for each of {sorted(self._hosts)}",
-            deadline=120,
+            seconds=120,
             tell=lambda: "\n".join(self.bad[:5]),
         )
 
@@ -92,14 +93,14 @@ class Load:
     def _judge(self, host: str, answer: Answer, floors: dict[tuple[str, int], int]) -> None:
         wrong = self._wrong(host, answer, floors)
         if wrong:
-            self.bad.append(f"{host}: {wrong}: {answer.status} {answer.text[:300]}")
+            self.bad.append(f"{host}: {wrong}: {answer.status} {answer.body[:300]}")
         with self._lock:
             self.answers[host] += 1
 
     def _wrong(self, host: str, answer: Answer, floors: dict[tuple[str, int], int]) -> str:
         if answer.status != 200:
             return "not 200"
-        said = answer.json()
+        said = answer.json
         seen = {tuple(pair) for pair in said["seen"]}
         if {site for site, _ in seen} != {host.split(".")[0]}:
             return "another site's code"

@@ -9,13 +9,14 @@ from statistics import median
 import pytest
 
 from integration import comparison
-from integration.client import Connection
 from integration.conftest import Serve
 from integration.load import Load
 from integration.server.flavours import Flavour
 from integration.server.running import Running
-from integration.sites.environments import FLASK3, environment
-from integration.waiting import until
+from integration.sites.libraries import FLASK3
+from tests.support.connection import Connection
+from tests.support.environments import environment
+from tests.support.waiting import wait
 
 HOST = "one.domain.org"
 SECOND = "two.domain.org"
@@ -24,13 +25,13 @@ SECOND = "two.domain.org"
 def release(running: Running, host: str = HOST) -> int:
     answer = running.ask(host)
     assert answer.status == 200, answer
-    return int(answer.json()["seen"][0][1])
+    return int(answer.json["seen"][0][1])
 
 
 def load_id(running: Running, host: str = HOST) -> str:
     answer = running.ask(host)
     assert answer.status == 200, answer
-    return str(answer.json()["load"])
+    return str(answer.json["load"])
 
 
 def live_after(running: Running, number: int, *, host: str = HOST) -> float:
@@ -40,8 +41,8 @@ def live_after(running: Running, number: int, *, host: str = HOST) -> float:
     try:
         running.tree.swap(host, built)
         start = time.perf_counter()
-        until(
-            lambda: connection.ask(host).json()["seen"][0][1] == str(number),
+        wait(
+            lambda: connection.ask(host).json["seen"][0][1] == str(number),
             f"release {number} answers",
             pause=0,
             tell=running.httpd.log,
@@ -79,7 +80,7 @@ def test_deploys_under_load(
         load.wait_for(20)
         for number in range(1, count + 1):
             running.tree.deploy(HOST, application, number, env=env)
-            until(
+            wait(
                 lambda wanted=number: wanted in load.newest.values(),  # type: ignore[misc]
                 f"release {number} is seen",
                 tell=lambda: "\n".join(load.bad[:5]) + running.httpd.log()[-5000:],
@@ -102,7 +103,7 @@ def test_deploys_faster_than_they_load_end_with_the_last(serve: Serve, mode: str
         load.wait_for(20)
         for number in range(1, 101):
             running.tree.deploy(HOST, "plain", number)
-        until(lambda: release(running) == 100, "the last release answers", tell=running.httpd.log)
+        wait(lambda: release(running) == 100, "the last release answers", tell=running.httpd.log)
     assert not load.bad, load.bad[:5]
 
 
@@ -122,7 +123,7 @@ def test_a_failing_release_leaves_the_old_one(
     assert load_id(running) == before
     assert len(running.httpd.lines("VAN002")) == 1, running.httpd.log()
     running.tree.deploy(HOST, "plain", 3)
-    until(lambda: release(running) == 3, "the repaired release answers", tell=running.httpd.log)
+    wait(lambda: release(running) == 3, "the repaired release answers", tell=running.httpd.log)
     row = (
         "sys.exit() at import" if broken == "exits" else "broken deploy over a working application"
     )
@@ -136,13 +137,13 @@ def test_a_vhost_broken_from_the_start_is_tried_once_per_change(serve: Serve, mo
     for _ in range(20):
         answer = running.ask(HOST)
         assert answer.status == 500
-        assert "Traceback" not in answer.text
+        assert "Traceback" not in answer.body
     assert len(running.httpd.lines("VAN002")) == 1, running.httpd.log()
     assert len(running.httpd.lines("this release of one is broken")) >= 1
     (running.tree.wsgi(HOST) / "app.py").write_text("raise RuntimeError('still')\n")
     running.httpd.wait_for_line("still")
     running.tree.deploy(HOST, "plain", 2)
-    until(lambda: running.ask(HOST).status == 200, "it recovers", tell=running.httpd.log)
+    wait(lambda: running.ask(HOST).status == 200, "it recovers", tell=running.httpd.log)
 
 
 def same_mtimes(running: Running) -> None:
@@ -198,8 +199,8 @@ def test_a_change_is_noticed(serve: Serve, flavour: Flavour, mode: str, change: 
     before = load_id(running)
     act, expected = CHANGES[change]
     act(running)
-    until(lambda: load_id(running) != before, "it is loaded again", tell=running.httpd.log)
-    assert running.ask(HOST).json()["seen"] == [["one", expected]] * 2
+    wait(lambda: load_id(running) != before, "it is loaded again", tell=running.httpd.log)
+    assert running.ask(HOST).json["seen"] == [["one", expected]] * 2
     if change in comparison.THEIRS:
         comparison.record(change, f"{flavour.name} {mode}", "noticed")
 
@@ -226,7 +227,7 @@ def test_delete_and_recreate(serve: Serve, mode: str) -> None:
     running.tree.deploy(HOST, "plain", 1)
     assert release(running) == 1
     running.tree.delete(HOST)
-    until(lambda: running.ask(HOST).status == 404, "the vhost is gone", tell=running.httpd.log)
+    wait(lambda: running.ask(HOST).status == 404, "the vhost is gone", tell=running.httpd.log)
     running.tree.deploy(HOST, "plain", 2)
-    until(lambda: running.ask(HOST).status == 200, "the vhost is back", tell=running.httpd.log)
+    wait(lambda: running.ask(HOST).status == 200, "the vhost is back", tell=running.httpd.log)
     assert release(running) == 2

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from integration import comparison
-from integration.client import Answer, raw
 from integration.conftest import Serve
 from integration.server.flavours import Flavour
 from integration.server.running import Running
-from integration.waiting import until
+from tests.support.answer import Answer
+from tests.support.connection import raw
+from tests.support.waiting import wait
 
 HOST = "one.domain.org"
 
@@ -52,9 +53,9 @@ def test_static_file_and_application_belong_together(
         running.tree.deploy(host, "plain")
     for form, (row, _) in FORMS.items():
         static, dynamic = ask(running, form, "/where.txt"), ask(running, form, mount)
-        assert (static.status, static.text) == (200, "one 1\n"), form
-        assert dynamic.status == 200, (form, dynamic.text)
-        assert dynamic.json()["seen"][0] == ["one", "1"], form
+        assert (static.status, static.body) == (200, "one 1\n"), form
+        assert dynamic.status == 200, (form, dynamic.body)
+        assert dynamic.json["seen"][0] == ["one", "1"], form
         if row and mount == "/":
             comparison.record(row, f"{flavour.name} {mode}", "200, the right vhost")
 
@@ -66,8 +67,8 @@ def test_a_request_without_host_is_for_the_server_name(
     running.tree.deploy("domain.org", "plain")
     static = raw(running.port, b"GET /where.txt HTTP/1.0\r\n\r\n")
     dynamic = raw(running.port, b"GET / HTTP/1.0\r\n\r\n")
-    assert static.text == "domain 1\n"
-    assert dynamic.json()["seen"][0] == ["domain", "1"]
+    assert static.body == "domain 1\n"
+    assert dynamic.json["seen"][0] == ["domain", "1"]
     comparison.record("HTTP/1.0 without Host", f"{flavour.name} {mode}", "200, ServerName's vhost")
 
 
@@ -78,10 +79,10 @@ def test_unknown_hosts_are_404_and_appear_when_created(
     for host in ("nobody.domain.org", "elsewhere.example", "__pycache__.domain.org"):
         answer = running.ask(host)
         assert answer.status == 404, answer
-        assert "Traceback" not in answer.text
+        assert "Traceback" not in answer.body
     assert "Traceback" not in running.httpd.log()
     running.tree.deploy("nobody.domain.org", "plain")
-    until(lambda: running.ask("nobody.domain.org").status == 200, "the new vhost is served")
+    wait(lambda: running.ask("nobody.domain.org").status == 200, "the new vhost is served")
     comparison.record("unknown host", f"{flavour.name} {mode}", "404, no traceback")
 
 

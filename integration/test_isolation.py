@@ -10,7 +10,8 @@ from integration import comparison
 from integration.conftest import Serve
 from integration.load import Load
 from integration.server.flavours import Flavour
-from integration.sites.environments import DJANGO4, DJANGO5, FLASK2, FLASK3, environment
+from integration.sites.libraries import DJANGO4, DJANGO5, FLASK2, FLASK3
+from tests.support.environments import environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,4 +51,4 @@ def test_no_answer_comes_from_the_other_vhost(
     assert not load.bad, load.bad[:5]
     assert len(load.loads) == len(HOSTS)
     if pair.versions:
-        assert tuple(running.ask(host).json()["library"] for host in HOSTS) == pair.versions
+        assert tuple(running.ask(host).json["library"] for host in HOSTS) == pair.versions

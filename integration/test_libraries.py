@@ -11,8 +11,9 @@ from integration.conftest import Serve
 from integration.server.flavours import DEBIAN, Flavour
 from integration.server.httpd import daemons
 from integration.server.running import Running
-from integration.sites.environments import DJANGO5, NUMPY2, environment
-from integration.waiting import until
+from integration.sites.libraries import DJANGO5, NUMPY2
+from tests.support.environments import environment
+from tests.support.waiting import wait
 
 HOST = "one.domain.org"
 
@@ -26,9 +27,9 @@ def deploy_and_wait(running: Running, application: str, release: int, env: Path)
     def live() -> bool:
         answer = running.ask(HOST)
         assert answer.status == 200, running.httpd.log()[-10_000:]
-        return bool(answer.json()["seen"][0][1] == str(release))
+        return bool(answer.json["seen"][0][1] == str(release))
 
-    until(live, f"release {release}", tell=running.httpd.log)
+    wait(live, f"release {release}", tell=running.httpd.log)
 
 
 def resident(pid: int) -> float:
@@ -56,7 +57,7 @@ def test_numpy_2_is_deployed_again_and_again(serve: Serve, flavour: Flavour) -> 
     env = environment(flavour.python, NUMPY2)
     for release in range(1, 5):
         deploy_and_wait(running, "numeric", release, env)
-        assert running.ask(HOST).json()["total"] == 45
+        assert running.ask(HOST).json["total"] == 45
     assert not running.httpd.lines("VAN002"), running.httpd.log()
     where = f"{flavour.name} daemon, isolation=auto"
     comparison.record("numpy 2", where, "3 redeploys, each live")

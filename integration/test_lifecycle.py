@@ -10,14 +10,14 @@ from integration.conftest import Serve
 from integration.load import Load
 from integration.server.httpd import daemons
 from integration.server.running import Running
-from integration.waiting import until
+from tests.support.waiting import wait
 
 HOST = "one.domain.org"
 SECOND = "two.domain.org"
 
 
 def pids(running: Running, host: str = HOST) -> int:
-    return int(running.ask(host).json()["pid"])
+    return int(running.ask(host).json["pid"])
 
 
 def start(serve: Serve, mode: str, *changes: tuple[str, str]) -> Running:
@@ -66,10 +66,10 @@ def test_a_touch_of_the_wsgi_file_starts_a_new_router(serve: Serve) -> None:
     with Load(running.port, [HOST, SECOND]) as load:
         load.wait_for(50)
         running.touch_wsgi_file()
-        until(lambda: pids(running) != before, "another process answers", tell=running.httpd.log)
+        wait(lambda: pids(running) != before, "another process answers", tell=running.httpd.log)
         load.wait_for(50)
     assert not load.bad, load.bad[:5]
-    until(lambda: before not in daemons(running.httpd), "the old process ends")
+    wait(lambda: before not in daemons(running.httpd), "the old process ends")
 
 
 def test_maximum_requests_recycles_without_loss(serve: Serve) -> None:
@@ -90,7 +90,7 @@ def test_two_daemon_processes_each_reload(serve: Serve) -> None:
                 newest = [seen for (host, _), seen in load.newest.items() if host == HOST]
                 return len(newest) == 2 and min(newest) == wanted
 
-            until(live, f"release {number} in both processes", tell=running.httpd.log)
+            wait(live, f"release {number} in both processes", tell=running.httpd.log)
     assert not load.bad, load.bad[:5]
 
 
@@ -109,7 +109,7 @@ def test_a_sub_interpreter_serves_and_is_warned_of(serve: Serve) -> None:
     with Load(running.port, [HOST, SECOND]) as load:
         load.wait_for(50)
         running.tree.deploy(HOST, "plain", 2)
-        until(lambda: 2 in load.newest.values(), "the new release", tell=running.httpd.log)
+        wait(lambda: 2 in load.newest.values(), "the new release", tell=running.httpd.log)
     assert not load.bad, load.bad[:5]
     assert len(running.httpd.lines("VAN012.*sub-interpreter")) == 1
 
@@ -117,7 +117,7 @@ def test_a_sub_interpreter_serves_and_is_warned_of(serve: Serve) -> None:
 def test_the_daemon_is_what_the_readme_says(serve: Serve) -> None:
     running = serve("daemon")
     running.tree.deploy(HOST, "inside")
-    said = running.ask(HOST).json()
+    said = running.ask(HOST).json
     assert said["encodings"] == ["utf-8", "utf-8"]
     assert said["lang"] == "C.UTF-8"
     assert said["application_group"] == ""
@@ -142,13 +142,13 @@ def test_a_router_subclass_beside_the_wsgi_file(serve: Serve) -> None:
 def test_a_request_in_flight_outlives_its_release(serve: Serve, mode: str) -> None:
     running = serve(mode)
     built = running.tree.deploy(HOST, "wsgi", 1)
-    old = running.ask(HOST).json()["load"]
+    old = running.ask(HOST).json["load"]
     answers: list[str] = []
-    waiting = threading.Thread(target=lambda: answers.append(running.ask(HOST, "/wait").text))
+    waiting = threading.Thread(target=lambda: answers.append(running.ask(HOST, "/wait").body))
     waiting.start()
-    until(lambda: running.ask(HOST, "/counts").json()["waiting"] == 1, "the request has begun")
+    wait(lambda: running.ask(HOST, "/counts").json["waiting"] == 1, "the request has begun")
     running.tree.deploy(HOST, "plain", 2)
-    until(lambda: "seen" in running.ask(HOST).json(), "the new release", tell=running.httpd.log)
+    wait(lambda: "seen" in running.ask(HOST).json, "the new release", tell=running.httpd.log)
     assert waiting.is_alive()
     (built / "go").touch()
     waiting.join()
@@ -160,9 +160,9 @@ def test_the_log_tells_each_event_once(serve: Serve) -> None:
     assert running.ask(HOST).status == 200
     first = (running.tree.base / HOST).resolve()
     second = running.tree.deploy(HOST, "plain", 2)
-    until(lambda: running.ask(HOST).json()["seen"][0][1] == "2", "the new release")
+    wait(lambda: running.ask(HOST).json["seen"][0][1] == "2", "the new release")
     running.tree.delete(HOST)
-    until(lambda: running.ask(HOST).status == 404, "the vhost is gone")
+    wait(lambda: running.ask(HOST).status == 404, "the vhost is gone")
     httpd = running.httpd
     loaded = httpd.lines(rf"{HOST}: loaded {first}/wsgi in \d+ ms")
     reloaded = httpd.lines(rf"{HOST}: reloaded in \d+ ms: {first}/wsgi -> {second}/wsgi")

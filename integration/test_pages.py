@@ -12,12 +12,13 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from integration import places
-from integration.client import Answer, raw
 from integration.conftest import Serve
-from integration.server import pages
-from integration.server.httpd import ENVIRON, daemons, free_port
+from integration.server import pages, programs
+from integration.server.httpd import ENVIRON, daemons
 from integration.server.running import Running
+from tests.support.answer import Answer
+from tests.support.connection import free_port, raw
+from tests.support.places import new_directory
 
 HOST = "one.domain.org"
 STAGING = "staging.domain.org"
@@ -54,7 +55,7 @@ def ask(running: Running, path: str = "/", host: str = HOST, *headers: str) -> A
 
 def configtest(running: Running) -> str:
     """What ``apachectl configtest`` says of the server's configuration."""
-    program = places.httpd()
+    program = programs.httpd()
     assert program is not None
     root = running.httpd.root
     done = subprocess.run(
@@ -74,25 +75,25 @@ def daemon(serve: Serve) -> None:
         path = built / "static" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("a file")
-    assert ask(running, "/where.txt").text == "one 1\n"
-    assert ask(running, "/.well-known/acme-challenge/token").text == "a file"
+    assert ask(running, "/where.txt").body == "one 1\n"
+    assert ask(running, "/.well-known/acme-challenge/token").body == "a file"
     for hidden in ("/.git/config", "/.env", "/%2eenv", "/x/../.env", "//.env"):
-        assert "PATH_INFO=" in ask(running, hidden).text, hidden
-    assert "HTTP_AUTHORIZATION=Bearer x" in ask(running, "/", HOST, "Authorization: Bearer x").text
+        assert "PATH_INFO=" in ask(running, hidden).body, hidden
+    assert "HTTP_AUTHORIZATION=Bearer x" in ask(running, "/", HOST, "Authorization: Bearer x").body
     chunked = f"POST / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n"
     chunked += "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
-    assert "body=b'hello'" in raw(running.port, chunked.encode()).text
+    assert "body=b'hello'" in raw(running.port, chunked.encode()).body
 
 
 def embedded(serve: Serve) -> None:
     running = serve("embedded")
     deploy(running)
-    assert ask(running, "/where.txt").text == "one 1\n"
+    assert ask(running, "/where.txt").body == "one 1\n"
     assert ask(running).status == 200
 
 
 def tls(serve: Serve) -> None:
-    port, directory = free_port(), places.new_directory()
+    port, directory = free_port(), new_directory()
     try:
         certificate, key = certify(directory)
         text = pages.block("apache:tls")
@@ -108,7 +109,7 @@ def tls(serve: Serve) -> None:
         deploy(running)
         moved = ask(running, "/a%20b?c=d", HOST)
         assert moved.status == 301
-        assert moved.headers["location"] == f"https://{HOST}/a%20b?c=d"
+        assert moved.headers["Location"] == f"https://{HOST}/a%20b?c=d"
         trusted = ssl.create_default_context(cafile=str(certificate))
         trusted.check_hostname = False
         for path, wanted in (("where.txt", "one 1"), ("", "wsgi.url_scheme=https")):
@@ -132,7 +133,7 @@ def certify(directory: Path) -> tuple[Path, Path]:
 
 
 def log(serve: Serve) -> None:
-    directory = places.new_directory()
+    directory = new_directory()
     try:
         old, new = with_block("vhost:log")
         change = (old, new.replace("/var/log/apache2", str(directory)))
@@ -152,8 +153,8 @@ def www(serve: Serve) -> None:
     running = serve("daemon", changes=(with_block("vhost:www"),))
     deploy(running)
     moved = ask(running, "/where.txt?x=1", f"WWW.{HOST}")
-    assert (moved.status, moved.headers["location"]) == (301, f"http://{HOST}/where.txt?x=1")
-    assert ask(running, "/where.txt").text == "one 1\n"
+    assert (moved.status, moved.headers["Location"]) == (301, f"http://{HOST}/where.txt?x=1")
+    assert ask(running, "/where.txt").body == "one 1\n"
     assert ask(running).status == 200
 
 
@@ -165,7 +166,7 @@ def maintenance(serve: Serve) -> None:
     (built / "maintenance.html").write_text("back soon")
     for path in ("/", "/where.txt", "/maintenance", "/maintenance.html"):
         answer = ask(running, path)
-        assert (answer.status, answer.text) == (503, "back soon")
+        assert (answer.status, answer.body) == (503, "back soon")
     (built / "maintenance.html").unlink()
     assert ask(running).status == 200
 
@@ -185,14 +186,14 @@ def password(serve: Serve) -> None:
         assert ask(running, path, STAGING).status == 401
         assert ask(running, path, "Staging.domain.org.:80").status == 401
         assert ask(running, path, STAGING, known).status == 200
-    assert "REMOTE_USER=ann" in ask(running, "/", STAGING, known).text
+    assert "REMOTE_USER=ann" in ask(running, "/", STAGING, known).body
 
 
 def proxy(serve: Serve) -> None:
     headers = ("X-Forwarded-For: 192.0.2.7", "X-Forwarded-Proto: https")
     running = serve("daemon", changes=(with_block("vhost:proxy"),))
     deploy(running)
-    said = ask(running, "/", HOST, *headers).text
+    said = ask(running, "/", HOST, *headers).body
     assert "wsgi.url_scheme=https" in said
     assert "REMOTE_ADDR=192.0.2.7" in said
 
@@ -203,7 +204,7 @@ def untrusted(serve: Serve) -> None:
     stranger = (old, new.replace("127.0.0.1 ::1 ", ""))
     running = serve("daemon", changes=(stranger,))
     deploy(running)
-    said = ask(running, "/", HOST, *headers).text
+    said = ask(running, "/", HOST, *headers).body
     assert "wsgi.url_scheme=http\n" in said
     assert "REMOTE_ADDR=127.0.0.1" in said
 
@@ -217,9 +218,9 @@ def assets(serve: Serve) -> None:
     static = deploy(running) / "static"
     (static / "assets").mkdir()
     (static / "assets/x.txt").write_text("an asset")
-    assert ask(running, "/assets/x.txt").text == "an asset"
+    assert ask(running, "/assets/x.txt").body == "an asset"
     assert ask(running, "/assets/none").status == 404
-    assert "PATH_INFO=/where.txt" in ask(running, "/where.txt").text
+    assert "PATH_INFO=/where.txt" in ask(running, "/where.txt").body
 
 
 CHECKS: dict[str, Callable[[Serve], None]] = {

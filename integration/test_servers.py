@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from integration import places
-from integration.client import ask
 from integration.load import Load
 from integration.server.flavours import install_router
-from integration.server.httpd import free_port
-from integration.sites.environments import FLASK2, FLASK3, environment
+from integration.sites.libraries import FLASK2, FLASK3
 from integration.sites.tree import Tree
-from integration.waiting import until
+from tests.support.connection import ask, free_port
+from tests.support.environments import environment
+from tests.support.places import new_directory
+from tests.support.waiting import wait
 
 GUNICORN = ["-m", "gunicorn", "--bind=127.0.0.1:{port}", "--workers=2", "--threads=8", "van"]
 SERVERS = {
@@ -31,7 +31,7 @@ HOSTS = ("one.domain.org", "two.domain.org")
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
-    path = places.new_directory()
+    path = new_directory()
     yield path
     shutil.rmtree(path)
 
@@ -68,18 +68,18 @@ def test_it_serves_and_deploys(directory: Path, home: Path, server: str) -> None
             env={"PATH": os.environ["PATH"]},
         )
     try:
-        until(lambda: _answers(port), f"{server} answers", tell=log.read_text)
+        wait(lambda: _answers(port), f"{server} answers", tell=log.read_text)
         with Load(port, HOSTS) as load:
             load.wait_for(100)
             for number in range(2, 7):
                 tree.deploy(HOSTS[0], "flask", number, env=envs[0])
-                until(
+                wait(
                     lambda wanted=number: _live(load, wanted),  # type: ignore[misc]
                     f"release {number} is live in every process",
                     tell=log.read_text,
                 )
         assert not load.bad, load.bad[:5]
-        assert [ask(port, host).json()["library"] for host in HOSTS] == ["2.3.3", "3.1.2"]
+        assert [ask(port, host).json["library"] for host in HOSTS] == ["2.3.3", "3.1.2"]
         assert ask(port, "nobody.domain.org").status == 404
     finally:
         process.terminate()

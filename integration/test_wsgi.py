@@ -10,12 +10,13 @@ import socket
 import pytest
 
 from integration import comparison
-from integration.client import raw
 from integration.conftest import Serve
 from integration.server.flavours import Flavour
 from integration.server.running import Running
-from integration.sites.environments import DJANGO5, environment
-from integration.waiting import until
+from integration.sites.libraries import DJANGO5
+from tests.support.connection import raw
+from tests.support.environments import environment
+from tests.support.waiting import wait
 
 HOST = "one.domain.org"
 
@@ -28,21 +29,21 @@ def running(serve: Serve, mode: str) -> Running:
 
 
 def counts(running: Running) -> dict[str, int]:
-    return dict(running.ask(HOST, "/counts").json())
+    return dict(running.ask(HOST, "/counts").json)
 
 
 def test_ways_to_answer(running: Running) -> None:
-    assert running.ask(HOST, "/write").text == "written and returned"
+    assert running.ask(HOST, "/write").body == "written and returned"
     source = (running.tree.wsgi(HOST) / "app.py").read_bytes()
-    assert running.ask(HOST, "/file").body == source
-    assert running.ask(HOST, "/filelike").body == b"x" * 100_000
-    said = running.ask(HOST).json()
+    assert running.ask(HOST, "/file").content == source
+    assert running.ask(HOST, "/filelike").content == b"x" * 100_000
+    said = running.ask(HOST).json
     assert (said["SCRIPT_NAME"], said["PATH_INFO"], said["HTTP_HOST"]) == ("", "/", HOST)
     head = running.ask(HOST, "/filelike", method="HEAD")
-    assert (head.status, head.body) == (200, b"")
+    assert (head.status, head.content) == (200, b"")
     assert running.ask(HOST, "/raise").status == 500
     assert len(running.httpd.lines("RuntimeError: raised while handling")) == 1
-    assert running.ask(HOST, "/errors").text == "said"
+    assert running.ask(HOST, "/errors").body == "said"
     running.httpd.wait_for_line("a line for wsgi.errors")
 
 
@@ -51,16 +52,16 @@ def test_streaming_is_not_held_back(running: Running) -> None:
     connection.request("GET", "/stream", headers={"Host": HOST})
     response = connection.getresponse()
     assert response.read(6) == b"first "
-    assert running.ask(HOST, "/go").text == "gone"  # only now can the application go on
+    assert running.ask(HOST, "/go").body == "gone"  # only now can the application go on
     assert response.read() == b"second"
     connection.close()
-    until(lambda: counts(running)["closed"] == 1, "close() was called")
+    wait(lambda: counts(running)["closed"] == 1, "close() was called")
 
 
 def test_close_is_called_once(running: Running, flavour: Flavour, mode: str) -> None:
     for number in range(1, 4):
-        assert running.ask(HOST, "/closing").text == "ok"
-        until(lambda n=number: counts(running)["closed"] == n, "close()")  # type: ignore[misc]
+        assert running.ask(HOST, "/closing").body == "ok"
+        wait(lambda n=number: counts(running)["closed"] == n, "close()")  # type: ignore[misc]
     comparison.record("close() of the response", f"{flavour.name} {mode}", "called once each time")
 
 
@@ -71,15 +72,15 @@ def test_django_learns_that_a_request_finished(serve: Serve, flavour: Flavour, m
         assert running.ask(HOST).status == 200
 
     def finished() -> bool:
-        return int(running.ask(HOST, "/finished").json()["finished"]) >= 3
+        return int(running.ask(HOST, "/finished").json["finished"]) >= 3
 
-    until(finished, "request_finished was sent for each request")
+    wait(finished, "request_finished was sent for each request")
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_536, 64_000_000])
 def test_uploads_arrive_whole(running: Running, size: int) -> None:
     body = (b"0123456789abcdef" * (size // 16 + 1))[:size]
-    said = running.ask(HOST, "/upload", method="POST", body=body).text
+    said = running.ask(HOST, "/upload", method="POST", body=body).body
     assert said == f"{size} {hashlib.sha256(body).hexdigest()}"
 
 
@@ -97,7 +98,7 @@ def test_a_client_that_goes_away_ends_the_response(running: Running) -> None:
     with socket.create_connection(("127.0.0.1", running.port), 60) as client:
         client.sendall(f"GET /forever HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
         assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
-    until(lambda: counts(running)["closed"] == 1, "close() of the abandoned response")
+    wait(lambda: counts(running)["closed"] == 1, "close() of the abandoned response")
     assert running.ask(HOST).status == 200
 
 
@@ -107,7 +108,7 @@ def test_below_a_mount_point(serve: Serve, mode: str, path: str) -> None:
     running = serve(mode, changes=changes)
     running.tree.deploy(HOST, "wsgi")
     (running.tree.wsgi(HOST) / "app.py").write_text(SHOW)
-    said = json.loads(running.ask(HOST, "/example" + path).body)
+    said = json.loads(running.ask(HOST, "/example" + path).content)
     assert said == ["/example", path.split("?")[0], path.partition("?")[2]]
     assert running.ask(HOST, "/examples").status == 404
 
@@ -124,4 +125,4 @@ def app(environ, start_response):
 
 def test_http_1_0_keeps_its_ways(running: Running) -> None:
     answer = raw(running.port, f"GET /write HTTP/1.0\r\nHost: {HOST}\r\n\r\n".encode())
-    assert answer.text == "written and returned"
+    assert answer.body == "written and returned"

@@ -1,10 +1,9 @@
-"""No test may leave a thread or a descriptor behind, and every warning is an error."""
+"""No test may leave a thread, a process or a descriptor behind; every warning is an error."""
 
 from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,16 @@ from typing import Any
 import pytest
 
 from mod_wsgi_van import Router
+from tests.support.children import adopt_orphans, end_all, none_left
+from tests.support.waiting import wait
+
+
+def pytest_sessionstart() -> None:
+    adopt_orphans()
+
+
+def pytest_sessionfinish() -> None:
+    end_all()
 
 
 def _descriptors() -> dict[str, str]:
@@ -27,12 +36,14 @@ def _descriptors() -> dict[str, str]:
 @pytest.fixture(autouse=True)
 def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     threads, descriptors = set(threading.enumerate()), _descriptors()
-    yield
+    with none_left():
+        yield
     if request.node.get_closest_marker("leaves_threads") is None:
-        deadline = time.monotonic() + 10
-        while left := set(threading.enumerate()) - threads:
-            assert time.monotonic() < deadline, f"threads left behind: {left}"
-            time.sleep(0.01)
+        wait(
+            lambda: not set(threading.enumerate()) - threads,
+            "the end of the threads that the test began",
+            tell=lambda: str(set(threading.enumerate()) - threads),
+        )
     left_open = {
         name: target
         for name, target in _descriptors().items()

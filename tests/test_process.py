@@ -10,19 +10,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sites import app, deploy, release, site, write
+from tests.support.places import PROJECT
+from tests.support.vhosts import app, deploy, release, site, write
 
 PRELUDE = """
-import logging, os, sys, time
-sys.path.insert(0, {tests!r})
-from tests.support.sites import *
+import logging, os, sys, threading, time
+from pathlib import Path
+sys.path.insert(0, {project!r})
 from mod_wsgi_van import Router
+from tests.support.children import fork
+from tests.support.client import get, wait_for
+from tests.support.threads import in_threads
+from tests.support.places import PROJECT
+from tests.support.vhosts import app, deploy, release, site
+from tests.support.waiting import wait
 base = Path({base!r})
 """
 
 
 def run(base: Path, source: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    program = PRELUDE.format(tests=str(Path(__file__).parent), base=str(base))
+    program = PRELUDE.format(project=str(PROJECT), base=str(base))
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | environment
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program + textwrap.dedent(source)],
@@ -99,7 +106,7 @@ def test_children_of_a_preloading_server(tmp_path: Path) -> None:
     wait_for(router.application, "a.test", "1")
     children = []
     for number in range(3):
-        child = os.fork()
+        child = fork()
         if child == 0:
             status = 1
             try:
@@ -142,7 +149,7 @@ def test_a_fork_in_the_middle_of_loads(tmp_path: Path) -> None:
     children = []
     for _ in range(10):
         time.sleep(0.03)
-        child = os.fork()
+        child = fork()
         if child == 0:
             status = 1
             try:

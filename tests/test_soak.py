@@ -16,7 +16,11 @@ import pytest
 
 from mod_wsgi_van import Router
 from mod_wsgi_van.watch import kernel
-from tests.support.sites import Answer, deploy, get, in_threads, wait, write
+from tests.support.answer import Answer
+from tests.support.client import get
+from tests.support.threads import in_threads
+from tests.support.vhosts import deploy, write
+from tests.support.waiting import wait
 
 HOSTS = 50
 WRITERS = 4
@@ -29,7 +33,8 @@ APP = """
 def app(environ, start_response):
     import part
     start_response("200 OK", [("Content-Type", "text/plain")])
-    return [b"{token} " + part.SERIAL]
+    release = str(environ["mod_wsgi_van.release"]).split("/")[-2]
+    return [b"{token} " + part.SERIAL + b" " + release.encode()]
 """
 
 
@@ -133,9 +138,8 @@ class Vhost:
         """Whether such an answer may be given at any time during the soak."""
         assert answer.status in (200, 404, 500), answer
         if answer.status == 200:
-            token, serial = answer.body.split()
+            token, serial, built_in = answer.body.split()
             assert token in self.live, f"{self.name} answered {token}, which never was current"
-            built_in = str(answer.environ["mod_wsgi_van.release"]).split(os.sep)[-2]
             assert not self.one_tree or serial == built_in, f"{self.name}: {serial} in {built_in}"
 
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from integration import places
 from integration.server.flavours import DEPENDENCIES, install_router
-from integration.sites.environments import environment, site_packages
+from integration.server.programs import system_python
+from tests.support.environments import environment, site_packages
+from tests.support.places import new_directory
 
 ALONE, OURS, THEIRS = "alone", "this router", "1.0.0"
 ROUTERS = (OURS, THEIRS)
@@ -30,7 +31,7 @@ def directory() -> Iterator[Path]:
     In /var/tmp, because every directory above base_path is watched for the next name of the path,
     and in /tmp other programs come and go.
     """
-    path = places.new_directory("/var/tmp")
+    path = new_directory("/var/tmp")
     try:
         yield path
     finally:
@@ -39,7 +40,7 @@ def directory() -> Iterator[Path]:
 
 def homes(parent: Path) -> dict[str, Path]:
     """An environment per contender below ``parent``."""
-    python = places.system_python()
+    python = system_python()
     made = {
         ALONE: environment(python, DEPENDENCIES),
         OURS: environment(python, DEPENDENCIES),

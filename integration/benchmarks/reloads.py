@@ -16,9 +16,9 @@ import tempfile
 from pathlib import Path
 
 from integration.benchmarks.figures import print_table, quick
-from integration.sites.environments import environment, site_packages
 from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.imports import ImportsIsolation
+from tests.support.environments import environment, site_packages
 
 FLAT_KB = 50
 

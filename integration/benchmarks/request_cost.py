@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from integration import places
 from integration.benchmarks import contenders
 from integration.benchmarks.contenders import OURS, ROUTERS, Child
 from integration.benchmarks.figures import print_table, quick, spread
-from integration.sites.environments import DJANGO5, FLASK3, environment
+from integration.server.programs import system_python
+from integration.sites.libraries import DJANGO5, FLASK3
 from integration.sites.tree import Tree
+from tests.support.environments import environment
 
 HOST = "one.domain.org"
 
@@ -35,7 +36,7 @@ CASES = (
 
 
 def measure(name: str, case: Case, home: Path, tree: Tree, rounds: int) -> list[Pair]:
-    env = environment(places.system_python(), case.requirements) if case.requirements else None
+    env = environment(system_python(), case.requirements) if case.requirements else None
     release = tree.deploy(HOST, case.application, env=env)
     if case.application == "many":
         write_modules(release / "wsgi", 800)

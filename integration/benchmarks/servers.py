@@ -25,9 +25,9 @@ from integration.benchmarks.serving.contender import Contender, Grouped, Proxied
 from integration.benchmarks.serving.deploys import WATCHERS, Deploys, reload
 from integration.benchmarks.serving.rounds import in_turn, ratio
 from integration.benchmarks.serving.waiting import wait_for_answer
-from integration.client import ask
 from integration.server.flavours import DEBIAN, flavour, missing
-from integration.waiting import until
+from tests.support.connection import ask
+from tests.support.waiting import wait
 
 KB, MB = 1 << 10, 1 << 20
 MEASURED = ("one.domain.org", "two.domain.org")
@@ -200,9 +200,10 @@ def begin_measured(contender: Contender) -> None:
     for host in MEASURED:
         contender.running.tree.deploy(host, "measured")
         contender.begin(host)
-    until(
+    wait(
         lambda: all(
-            ask(contender.running.port, host, f"/body/{KB}").body == b"x" * KB for host in MEASURED
+            ask(contender.running.port, host, f"/body/{KB}").content == b"x" * KB
+            for host in MEASURED
         ),
         f"{contender.name} answers for {MEASURED}",
         tell=contender.running.httpd.log,

@@ -8,9 +8,9 @@ from integration.benchmarks import contenders
 from integration.benchmarks.contenders import ROUTERS
 from integration.benchmarks.figures import percentile, print_table, quick, spread
 from integration.benchmarks.throughput import HOST, start
-from integration.client import Connection
 from integration.server.flavours import DEBIAN, missing
 from integration.server.running import Running
+from tests.support.connection import Connection
 
 # Seconds after which a release counts as never seen; 1.0.0 needs its poll of one second.
 GIVES_UP = 10.0
@@ -23,7 +23,7 @@ def swap(running: Running, connection: Connection, number: int) -> float:
     begun = time.perf_counter()
     while time.perf_counter() - begun < GIVES_UP:
         answer = connection.ask(HOST)
-        if answer.status == 200 and answer.text.count(f'["one", "{number}"]') == 2:
+        if answer.status == 200 and answer.body.count(f'["one", "{number}"]') == 2:
             return (time.perf_counter() - begun) * 1000
     return GIVES_UP * 1000
 

@@ -15,13 +15,13 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from integration import places
 from integration.benchmarks import contenders
 from integration.benchmarks.contenders import ALONE, OURS, ROUTERS, THEIRS
 from integration.benchmarks.figures import print_table, quick, spread
 from integration.server.flavours import DEBIAN, MODULES, Flavour, missing
-from integration.server.httpd import descendants
+from integration.server.programs import system_python
 from integration.server.running import Running, prepare
+from tests.support.children import descendants
 
 HOST = "one.domain.org"
 CONNECTIONS = (1, 8, 32)
@@ -73,7 +73,7 @@ def ab(running: Running, connections: int) -> Run:
 
 
 def start(name: str, home: Path) -> Running:
-    flavour = Flavour(DEBIAN, MODULES / "mod_wsgi.so", home, places.system_python())
+    flavour = Flavour(DEBIAN, MODULES / "mod_wsgi.so", home, system_python())
     running = prepare(flavour, "daemon")
     running.tree.deploy(HOST, "trivial")
     if name == ALONE:

@@ -22,12 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from integration.benchmarks.figures import percentile, print_table, quick, spread
-from integration.sites.environments import FLASK3, environment, site_packages
+from integration.sites.libraries import FLASK3
 from mod_wsgi_van.isolation.contract import Instance, Isolation, Source
 from mod_wsgi_van.isolation.imports import ImportsIsolation
 from mod_wsgi_van.isolation.process import ProcessIsolation
 from mod_wsgi_van.isolation.process.frames import CHUNK_BYTES
 from mod_wsgi_van.wsgi import Application
+from tests.support.environments import environment, site_packages
 
 KB, MB = 1 << 10, 1 << 20
 CLIENTS = 8

@@ -7,8 +7,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from integration.places import PROJECT, system_python
-from integration.sites.environments import environment, site_packages
+from integration.server.programs import system_python
+from tests.support.environments import environment, site_packages
+from tests.support.places import PROJECT
 
 DEBIAN = "4.9.4"
 PYPI = "6.1.1"

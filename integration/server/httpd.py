@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import re
 import signal
-import socket
 import subprocess
 from pathlib import Path
 
-from integration import places
-from integration.waiting import until
+from integration.server import programs
+from tests.support.children import descendants
+from tests.support.waiting import wait
 
 # An inherited PYTHONDONTWRITEBYTECODE or LANG would change what the daemon does.
 ENVIRON = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
 # mod_wsgi gives a request in flight this long when it is asked to end, and then some.
 ENDS_WITHIN = 30.0
-
-
-def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Httpd:
@@ -36,14 +29,14 @@ class Httpd:
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        program = places.httpd()
+        program = programs.httpd()
         assert program is not None
         command = [program, "-d", str(self.root), "-f", str(self._file), "-D", "FOREGROUND"]
         with (self.root / "stdout.log").open("w") as output:
             self._process = subprocess.Popen(
                 command, env=ENVIRON, stdout=output, stderr=subprocess.STDOUT, text=True
             )
-        until(self._runs, "httpd runs", tell=self.log)
+        wait(self._runs, "httpd runs", tell=self.log)
 
     def _runs(self) -> bool:
         if self.process.poll() is not None:
@@ -71,7 +64,7 @@ class Httpd:
         """SIGUSR1 is apachectl graceful, SIGHUP restart; returns when the new generation runs."""
         before = self.resumed()
         self.process.send_signal(number)
-        until(lambda: self.resumed() > before, f"httpd answers {number.name}", tell=self.log)
+        wait(lambda: self.resumed() > before, f"httpd answers {number.name}", tell=self.log)
 
     def resumed(self) -> int:
         return self.log().count("resuming normal operations")
@@ -86,17 +79,8 @@ class Httpd:
         return [line for line in self.log().splitlines() if re.search(pattern, line)]
 
     def wait_for_line(self, pattern: str) -> str:
-        until(lambda: bool(self.lines(pattern)), f"a line with {pattern!r}", tell=self.log)
+        wait(lambda: bool(self.lines(pattern)), f"a line with {pattern!r}", tell=self.log)
         return self.lines(pattern)[0]
-
-
-def descendants(pid: int) -> list[int]:
-    """The processes below ``pid``, from /proc."""
-    found: list[int] = []
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in _text(children).split():
-            found += [int(child), *descendants(int(child))]
-    return found
 
 
 def daemons(httpd: Httpd) -> list[int]:
@@ -105,12 +89,7 @@ def daemons(httpd: Httpd) -> list[int]:
 
 
 def _title(pid: int) -> str:
-    return _text(Path(f"/proc/{pid}/cmdline"))
-
-
-def _text(file: Path) -> str:
-    """The text of a file below /proc, "" when its thread or process has ended meanwhile."""
     try:
-        return file.read_text()
-    except OSError:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:  # it has ended meanwhile
         return ""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from integration.places import PROJECT
+from tests.support.places import PROJECT
 
 PAGES = (PROJECT / "README.md", *sorted((PROJECT / "mod_wsgi_van/manual").glob("*.md")))
 

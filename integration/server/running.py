@@ -5,8 +5,6 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 
-from integration import places
-from integration.client import Answer, ask
 from integration.server.configuration import (
     Changes,
     Layout,
@@ -14,9 +12,12 @@ from integration.server.configuration import (
     write_wsgi_file,
 )
 from integration.server.flavours import Flavour
-from integration.server.httpd import Httpd, free_port
-from integration.sites.environments import environment
+from integration.server.httpd import Httpd
 from integration.sites.tree import Tree
+from tests.support.answer import Answer
+from tests.support.connection import ask, free_port
+from tests.support.environments import environment
+from tests.support.places import new_directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def prepare(
     if mode == "workers":
         mode, settings = "daemon", ", ".join(filter(None, [settings, 'isolation="process"']))
         env = environment(flavour.python, ())
-    layout = Layout(places.new_directory(), free_port())
+    layout = Layout(new_directory(), free_port())
     tree = Tree(layout.base, env)
     write_wsgi_file(layout, settings, wsgi_changes)
     text = configuration(layout, flavour, mode, changes, modules)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
 from pathlib import Path
+
+from tests.support.links import swap
 
 APPLICATIONS = Path(__file__).parent / "applications"
 
@@ -44,11 +45,8 @@ class Tree:
         return path
 
     def swap(self, host: str, release: Path) -> None:
-        """What ``ln -sfn`` does: a new link renamed over the old one."""
-        new = self.base / f".{host}.new"
-        new.unlink(missing_ok=True)
-        new.symlink_to(release.relative_to(self.base))
-        os.replace(new, self.base / host)
+        """Point the vhost's link at the release."""
+        swap(self.base / host, release.relative_to(self.base))
 
     def wsgi(self, host: str) -> Path:
         """The wsgi directory of the release that is deployed."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from mod_wsgi_van.cli import apache
 from mod_wsgi_van.cli.problem import Unusable
 from tests.cli.running import APP, Command, deploy
+from tests.support.places import new_directory
 
 ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
@@ -50,8 +50,7 @@ def server(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def open_directory() -> Iterator[Path]:
     """Below /tmp and open to everybody: pytest's own is closed to httpd's user."""
-    path = Path(tempfile.mkdtemp(prefix="van-test-", dir="/tmp"))
-    path.chmod(0o755)
+    path = new_directory("/tmp")
     yield path
     shutil.rmtree(path)
 

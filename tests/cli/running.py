@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import re
 import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-WITHIN = 60.0  # seconds; generous, a loaded machine is no failure
+from tests.support.connection import ask
+from tests.support.links import swap
+from tests.support.waiting import DEADLINE, wait
 
 APP = """\
 def app(environ, start_response):
@@ -25,37 +24,7 @@ def app(environ, start_response):
 
 def deploy(base: Path, number: int) -> None:
     """Swap the link of a.example."""
-    new = base / ".releases/new"
-    new.symlink_to(base / f".releases/{number}")
-    new.replace(base / "a.example")
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + WITHIN
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {WITHIN:.0f} s: {what}"
-        time.sleep(0.02)
-
-
-def descendants(pid: int) -> set[int]:
-    """The processes below ``pid``, from /proc."""
-    found: set[int] = set()
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            children = task.read_text().split()
-        except OSError:  # the thread has ended
-            continue
-        for child in map(int, children):
-            found |= {child, *descendants(child)}
-    return found
-
-
-def alive(pid: int) -> bool:
-    """Whether the process runs; a zombie that its parent has not looked at yet does not."""
-    try:
-        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
+    swap(base / "a.example", base / f".releases/{number}")
 
 
 class Command:
@@ -93,8 +62,7 @@ class Command:
             assert self.process.poll() is None, self.text
             return re.search(r"^Serving .* on http://127.0.0.1:(\d+)/", self.text, re.MULTILINE)
 
-        until(said, "the command is ready")
-        match = said()
+        match = wait(said, "the command is ready")
         assert match
         return int(match[1])
 
@@ -104,9 +72,9 @@ class Command:
         return self.wait()
 
     def wait(self) -> int:
-        status = self.process.wait(WITHIN)
+        status = self.process.wait(DEADLINE)
         for reader in self._readers:
-            reader.join(WITHIN)
+            reader.join(DEADLINE)
         return status
 
     def close(self) -> None:
@@ -123,10 +91,5 @@ def _collect(stream: IO[str], lines: list[str]) -> None:
 
 def get(port: int, host: str, path: str = "/") -> tuple[int, str]:
     """Status and body of a GET."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WITHIN)
-    try:
-        connection.request("GET", path, headers={"Host": host})
-        response = connection.getresponse()
-        return response.status, response.read().decode()
-    finally:
-        connection.close()
+    answer = ask(port, host, path)
+    return answer.status, answer.body

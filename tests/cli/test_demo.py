@@ -8,7 +8,8 @@ import pytest
 
 from mod_wsgi_van.cli import apache, demo
 from mod_wsgi_van.cli.problem import Problem
-from tests.cli.running import Command, get, until
+from tests.cli.running import Command, get
+from tests.support.waiting import wait
 
 # Kept between runs: it holds an environment with Flask.
 CACHE = Path(__file__).parents[2] / ".build/tests/demo"
@@ -19,7 +20,7 @@ COMMAND = re.compile(r"^ +(\w[\w ]+): +(\S.*)$", re.MULTILINE)
 def test_what_it_tells_to_do_does_what_it_says(command: Callable[..., Command]) -> None:
     running = command("demo", str(CACHE), "--port", "0", "--server", "waitress")
     port = running.wait_ready()
-    until(lambda: "Ctrl-C ends everything." in running.text, "the instructions are printed")
+    wait(lambda: "Ctrl-C ends everything." in running.text, "the instructions are printed")
     hosts = re.findall(rf"^  http://(\w+\.localhost):{port}/$", running.text, re.MULTILINE)
     assert hosts == [demo.HELLO, demo.FLASK], running.text
     told = dict(COMMAND.findall("".join(running.out)))
@@ -28,7 +29,7 @@ def test_what_it_tells_to_do_does_what_it_says(command: Callable[..., Command]) 
         subprocess.run(told[what], shell=True, check=True, cwd="/")
 
     def answers(host: str, status: int, words: str) -> None:
-        until(
+        wait(
             lambda: (answer := get(port, host))[0] == status and words in answer[1],
             f"{host} answers {status} {words}\n{running.text}",
         )
@@ -37,7 +38,7 @@ def test_what_it_tells_to_do_does_what_it_says(command: Callable[..., Command]) 
     do("deploy release 2")
     answers(demo.HELLO, 200, "Hello from release 2")
     do("deploy a broken")
-    until(lambda: "broken on purpose" in "".join(running.err), "the log says what is broken")
+    wait(lambda: "broken on purpose" in "".join(running.err), "the log says what is broken")
     answers(demo.HELLO, 200, "Hello from release 2")
     do("delete the vhost")
     answers(demo.HELLO, 404, "")

@@ -1,6 +1,5 @@
 import os
 import signal
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +8,9 @@ import pytest
 from mod_wsgi_van.cli import httpd, serve
 from mod_wsgi_van.cli.interruption import Interruption
 from mod_wsgi_van.cli.problem import Unusable
-from tests.cli.running import Command, alive, deploy, descendants, get
+from tests.cli.running import Command, deploy, get
+from tests.support.children import descendants, runs
+from tests.support.connection import free_port
 
 
 def test_an_httpd_that_ends_by_itself_is_a_problem(
@@ -22,7 +23,7 @@ def test_an_httpd_that_ends_by_itself_is_a_problem(
     os.kill(top, signal.SIGKILL)
     assert running.wait() == 1
     assert "httpd ended by itself with status -9" in running.err[-1]
-    assert not [pid for pid in below if alive(pid)]
+    assert not [pid for pid in below if runs(pid)]
     assert list(running.temporary.iterdir()) == []
 
 
@@ -37,12 +38,6 @@ def test_static_files_are_served_by_httpd(base: Path, command: Callable[..., Com
     assert get(port, "a.example", "/with%20space/") == (200, "release 1")
     deploy(base, 2)
     assert get(port, "a.example", "/with%20space/a.css")[1].startswith("release ")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((serve.ADDRESS, 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.mark.parametrize(

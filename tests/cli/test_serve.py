@@ -12,7 +12,9 @@ from mod_wsgi_van.cli import demo, embedded, httpd, main, serve
 from mod_wsgi_van.cli.interruption import Interruption
 from mod_wsgi_van.cli.problem import Problem, Unusable
 from tests.cli.conftest import ENDING
-from tests.cli.running import APP, Command, alive, deploy, descendants, get, until
+from tests.cli.running import APP, Command, deploy, get
+from tests.support.children import descendants, runs
+from tests.support.waiting import wait
 
 Start = Callable[..., Command]
 
@@ -36,11 +38,11 @@ def test_it_serves_reloads_and_leaves_nothing_behind(
     assert get(port, "a.example") == (200, "release 1")
     assert get(port, "b.example")[0] == 404
     deploy(base, 2)
-    until(lambda: get(port, "a.example") == (200, "release 2"), "the deploy is live")
+    wait(lambda: get(port, "a.example") == (200, "release 2"), "the deploy is live")
     below = descendants(running.process.pid)
     assert bool(below) == (server == "apache")
     assert running.end(number) == 0, running.text
-    assert not [pid for pid in below if alive(pid)], running.text
+    assert not [pid for pid in below if runs(pid)], running.text
     assert free_again(port)
     assert list(running.temporary.iterdir()) == []
     assert running.out[-1] == "Ended.\n"
@@ -56,7 +58,7 @@ def test_a_second_interrupt_does_not_cut_the_end_short(
     for _ in range(5):
         running.process.send_signal(signal.SIGINT)
     assert running.wait() == 0, running.text
-    assert not [pid for pid in below if alive(pid)]
+    assert not [pid for pid in below if runs(pid)]
     assert list(running.temporary.iterdir()) == []
 
 
@@ -67,9 +69,7 @@ def test_an_interrupt_while_it_starts_leaves_nothing_behind(
     stat = Path(f"/proc/{running.process.pid}/status")
     # SigCgt, the mask of caught signals, has SIGTERM's bit once the handlers stand.
     bit = 1 << (signal.SIGTERM - 1)
-    until(
-        lambda: int(stat.read_text().partition("SigCgt:")[2].split()[0], 16) & bit, "it has begun"
-    )
+    wait(lambda: int(stat.read_text().partition("SigCgt:")[2].split()[0], 16) & bit, "it has begun")
     assert running.end(signal.SIGTERM) == 0, running.text
     assert list(running.temporary.iterdir()) == []
     assert "Traceback" not in running.text
@@ -87,7 +87,7 @@ def test_worker_processes_end_with_it(server: str, base: Path, command: Start) -
     after = descendants(running.process.pid)
     assert len(after - before) == 1, running.text
     assert running.end() == 0, running.text
-    until(lambda: not [pid for pid in after if alive(pid)], "the worker has ended")
+    wait(lambda: not [pid for pid in after if runs(pid)], "the worker has ended")
 
 
 def test_settings_reach_the_router(server: str, base: Path, command: Start) -> None:
@@ -114,7 +114,7 @@ def test_a_failing_application_is_told_on_stderr(server: str, base: Path, comman
     (base / ".releases/1/wsgi/app.py").write_text("raise RuntimeError('of the test')\n")
     running = command("serve", str(base), "--port", "0", "--server", server)
     assert get(running.wait_ready(), "a.example")[0] == 500
-    until(lambda: "RuntimeError: of the test" in "".join(running.err), "the log has reached stderr")
+    wait(lambda: "RuntimeError: of the test" in "".join(running.err), "the log has reached stderr")
 
 
 def refuse(*_: object) -> None:

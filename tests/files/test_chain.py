@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mod_wsgi_van.files.chain import MAX_LINKS, resolve
-from tests.watch.probe import swap
+from tests.support.links import swap
 
 
 @pytest.fixture

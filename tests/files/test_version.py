@@ -11,7 +11,7 @@ import pytest
 from mod_wsgi_van.files.ignore import Ignore
 from mod_wsgi_van.files.target import Target
 from mod_wsgi_van.files.version import Version, measure
-from tests.support.sites import site, write
+from tests.support.vhosts import site, write
 
 PAST = 1_600_000_000
 

@@ -13,7 +13,9 @@ from mod_wsgi_van.files.ignore import Ignore
 from mod_wsgi_van.files.target import Target
 from mod_wsgi_van.interpreter.interval import INTERVAL, Hurry
 from mod_wsgi_van.watch.polling import Polling
-from tests.support.sites import app, deploy, get, release, wait, wait_for
+from tests.support.client import get, wait_for
+from tests.support.vhosts import app, deploy, release
+from tests.support.waiting import wait
 
 USUAL = 0.003
 HANGS = "import os, time\nwhile not os.path.exists({go!r}):\n    time.sleep(0.01)\n"

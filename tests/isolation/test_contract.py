@@ -7,13 +7,9 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
-from wsgiref.util import setup_testing_defaults
-from wsgiref.validate import validator
 
 import pytest
 
@@ -21,6 +17,8 @@ from mod_wsgi_van.errors import BadObject, ImportFailed, LoadError
 from mod_wsgi_van.isolation.contract import Instance, Isolation, Source
 from mod_wsgi_van.isolation.imports import ImportsIsolation
 from mod_wsgi_van.isolation.process import ProcessIsolation
+from tests.support.client import ask
+from tests.support.waiting import wait
 
 ISOLATIONS: dict[str, Callable[[], Isolation]] = {
     "imports": ImportsIsolation,
@@ -53,27 +51,10 @@ def load(isolation: Isolation) -> Iterator[Load]:
 
 
 def get(loaded: Instance) -> str:
-    """The body of the answer to a request, through the validator of PEP 3333."""
-    environ: dict[str, Any] = {}
-    setup_testing_defaults(environ)
-    environ["QUERY_STRING"] = ""
-    said: list[str] = []
-    iterable = validator(loaded.application)(
-        environ, lambda status, headers, exc_info=None: said.append(status)
-    )
-    try:
-        body = b"".join(iterable)
-    finally:
-        iterable.close()
-    assert said == ["200 OK"]
-    return body.decode()
-
-
-def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 30
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} did not appear"
-        time.sleep(0.005)
+    """The body of the answer to a request."""
+    answer = ask(loaded.application)
+    assert answer.status == 200
+    return answer.body
 
 
 def test_answers(load: Load, make_source: MakeSource) -> None:
@@ -259,11 +240,7 @@ def test_exit_handlers_run_when_retired(
     loaded = load(make_source({"wsgi/app.py": app}))
     assert get(loaded) == "hello" and not seen.exists()
     loaded.retire()
-    wait_for(seen)
-    deadline = time.monotonic() + 30
-    while seen.read_text() != "third second first ":
-        assert time.monotonic() < deadline, seen.read_text()
-        time.sleep(0.005)
+    wait(lambda: seen.exists() and seen.read_text() == "third second first ")
 
 
 def test_retire_twice(load: Load, make_source: MakeSource) -> None:
@@ -296,7 +273,7 @@ def test_import_that_hangs_holds_up_nobody(
     with ThreadPoolExecutor(1) as pool:
         late = pool.submit(load, slow)
         try:
-            wait_for(begun)
+            wait(begun.exists)
             assert get(load(quick)) == "quick"
             assert not late.done()
         finally:

@@ -14,7 +14,8 @@ import pytest
 from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.imports import ImportsIsolation, extensions
 from mod_wsgi_van.isolation.imports.standins import StandIn
-from tests.isolation.test_contract import get, wait_for
+from tests.isolation.test_contract import get
+from tests.support.waiting import wait
 
 MakeSource = Callable[..., Source]
 
@@ -129,7 +130,7 @@ def test_one_that_hangs_holds_up_no_other_vhost(
     with ThreadPoolExecutor(2) as pool:
         late = pool.submit(isolation.load, slow)
         try:
-            wait_for(tmp_path / "slow.begun")
+            wait((tmp_path / "slow.begun").exists)
             vhost = pool.submit(isolation.load, quick).result(timeout=30)
             assert get(vhost).startswith("quick ")
             assert type(sys.modules["native"]) is StandIn

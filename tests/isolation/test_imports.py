@@ -14,7 +14,6 @@ import operator
 import os
 import sys
 import threading
-import time
 import typing
 import weakref
 import zipfile
@@ -30,7 +29,8 @@ from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.imports import ImportsIsolation, internals
 from mod_wsgi_van.isolation.imports.isolation import ImportsInstance
 from mod_wsgi_van.isolation.imports.standins import StandIn
-from tests.isolation.test_contract import get, wait_for
+from tests.isolation.test_contract import get
+from tests.support.waiting import wait
 
 MakeSource = Callable[..., Source]
 Load = Callable[[Source], ImportsInstance]
@@ -303,9 +303,7 @@ class TestTheRealTable:
         steps = map(operator.call, (look, done.release))
         _thread.start_new_thread(found.extend, (steps,))
         assert done.acquire(timeout=30)
-        deadline = time.monotonic() + 30
-        while not found:
-            assert time.monotonic() < deadline
+        wait(lambda: found)
         assert found == ["nobody asked", None]
 
     def test_daemon_imports_its_own_module_of_a_name_that_a_vhost_has(
@@ -456,7 +454,7 @@ def test_thread_that_outlives_its_release(
     source = make_source({"wsgi/app.py": app, "wsgi/helper.py": thing, "wsgi/late.py": thing})
     load(source).retire()
     gate.touch()
-    wait_for(done)
+    wait(done.exists)
 
 
 def test_finder_that_hangs_holds_up_no_other_vhost(
@@ -478,7 +476,7 @@ def test_finder_that_hangs_holds_up_no_other_vhost(
     with ThreadPoolExecutor(2) as pool:
         late = pool.submit(load, make_source({"wsgi/app.py": slow}, "slow.test"))
         try:
-            wait_for(begun)
+            wait(begun.exists)
             early = pool.submit(load, make_source(quick, "quick.test"))
             assert get(early.result(timeout=30)) == "quick"
             assert not late.done()

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.isolation import environments
 from tests.isolation.cells import answers_alone, make_vhost, run
+from tests.isolation.libraries import VERSIONS
 
-VERSIONS = [version for version in environments.VERSIONS if environments.interpreter(version)]
 OLDEST, NEWEST = VERSIONS[0], VERSIONS[-1]  # they differ most
 
 

@@ -20,7 +20,9 @@ import pytest
 from mod_wsgi_van import Router
 from mod_wsgi_van.reload.loader import Loader
 from mod_wsgi_van.sites.table import AppCache
-from tests.support.sites import app, deploy, get, release, site, wait, wait_for, write
+from tests.support.client import get, wait_for
+from tests.support.vhosts import app, deploy, release, site, write
+from tests.support.waiting import wait
 
 HANGS = """
 import os, time
@@ -362,7 +364,7 @@ def test_a_vhost_that_may_not_be_read(tmp_path: Path) -> None:
     program = f"""
     import logging, os, sys
     sys.path[:0] = {import_path!r}.split(os.pathsep)
-    from tests.support.sites import *
+    from tests.support.client import get, wait_for
     from mod_wsgi_van import Router
     router = Router(base_path={str(tmp_path)!r}, update_interval=0.1)
     if os.geteuid() == 0:

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from mod_wsgi_van import Router
-from tests.support.sites import app, deploy, get, release, site, wait, wait_for, write
+from tests.support.client import get, wait_for
+from tests.support.vhosts import app, deploy, release, site, write
+from tests.support.waiting import wait
 
 BROKEN = {
     "raises": ("raise ValueError('not today')", "ValueError: not today"),

@@ -15,7 +15,10 @@ from typing import Any
 import pytest
 
 from mod_wsgi_van import Router
-from tests.support.sites import app, deploy, get, in_threads, release, site, wait, wait_for, write
+from tests.support.client import get, wait_for
+from tests.support.threads import in_threads
+from tests.support.vhosts import app, deploy, release, site, write
+from tests.support.waiting import wait
 
 PAST = 1_600_000_000
 

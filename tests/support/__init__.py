@@ -1,0 +1,1 @@
+"""What the tests, the integration tests and the benchmarks share."""

@@ -1,32 +1,54 @@
-"""Forked children, in which tests meet the real limits of the system without anybody else."""
+"""Processes below this one: forked, looked at, ended in any case."""
 
 from __future__ import annotations
 
-import logging
+import ctypes
 import os
+import select
+import signal
+import time
 import traceback
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.waiting import DEADLINE
 
 NOBODY = 65534
+PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+ENDS_WITHIN = 10.0  # seconds that a process has which was told to end
 
 
-def in_child(test: Callable[[], None]) -> None:
+def fork() -> int:
+    """os.fork(); Python 3.12 and later warn where there are threads, as there are in all tests."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This process", DeprecationWarning)
+        return os.fork()
+
+
+def in_child(test: Callable[[], object], seconds: float = DEADLINE) -> None:
     """Run ``test`` in a forked child; it fails here with the child's traceback."""
     reading, writing = os.pipe()
-    child = os.fork()
+    child = fork()
     if child == 0:
+        text = ""
         try:
             test()
-            text = ""
         except BaseException:
             text = traceback.format_exc()
-        os.write(writing, text.encode()[:4000])
-        os._exit(0)
+        finally:
+            os.write(writing, text.encode()[:4000])
+            os._exit(0)
     os.close(writing)
     with os.fdopen(reading, encoding="utf-8") as pipe:
+        ended, _, _ = select.select([pipe], [], [], seconds)
+        if not ended:
+            os.kill(child, signal.SIGKILL)
         text = pipe.read()
-    assert os.waitpid(child, 0)[1] == 0
-    assert text == ""
+    status = os.waitpid(child, 0)[1]
+    assert ended, f"the child did not end within {seconds:g} s"
+    assert (text, status) == ("", 0), text
 
 
 def without_privileges() -> None:
@@ -37,17 +59,75 @@ def without_privileges() -> None:
         os.setuid(NOBODY)
 
 
-class Lines(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.lines: list[str] = []
+def runs(pid: int) -> bool:
+    """Whether the process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
+
+def descendants(pid: int) -> set[int]:
+    """The processes below ``pid``, zombies included."""
+    found: set[int] = set()
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            children = task.read_text().split()
+        except OSError:  # the thread has ended
+            continue
+        for child in map(int, children):
+            found |= {child, *descendants(child)}
+    return found
 
 
-def listening() -> Lines:
-    """What is logged from now on."""
-    lines = Lines()
-    logging.getLogger("mod_wsgi_van").addHandler(lines)
-    return lines
+def adopt_orphans() -> None:
+    """From now on whatever loses its parent below this process becomes its child, not init's."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+def end_all(but: set[int] = frozenset()) -> None:  # type: ignore[assignment]
+    """Kill the processes below this one until there is none but those of ``but``."""
+    while left := [pid for pid in descendants(os.getpid()) - but if runs(pid)]:
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        time.sleep(0.01)
+    _reap(but)
+
+
+def _reap(but: set[int]) -> None:
+    for pid in descendants(os.getpid()) - but:
+        try:
+            os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:  # a grandchild
+            pass
+
+
+@contextmanager
+def none_left() -> Iterator[None]:
+    """Kill the processes that were started within and still run; that there are any is an error."""
+    before = descendants(os.getpid())
+
+    def left() -> list[int]:
+        return [pid for pid in descendants(os.getpid()) - before if runs(pid)]
+
+    try:
+        yield
+        end = time.monotonic() + ENDS_WITHIN
+        while left() and time.monotonic() < end:
+            time.sleep(0.01)
+        found = {pid: _command(pid) for pid in left()}
+    finally:
+        end_all(before)
+    assert not found, f"processes left behind: {found}"
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()
+    except OSError:
+        return "ended"

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import itertools
-import os
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +11,8 @@ from typing import Any
 
 from mod_wsgi_van.files.target import Target
 from mod_wsgi_van.watch import Watcher
-
-DEADLINE = 20.0  # seconds; nothing here takes as long unless it fails
+from tests.support.links import swap
+from tests.support.waiting import DEADLINE
 
 
 class Reports:
@@ -95,28 +92,6 @@ class Probe:
     def _quiet(self) -> dict[str, int]:
         counts = self.reports.counts
         return {key: counts[key] for key in counts if not key.startswith("sentinel")}
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen"
-        time.sleep(0.005)
-
-
-def swap(link: Path, target: str) -> None:
-    """Point a symlink to another target in one step, with a temporary link beside it."""
-    temporary = link.with_name(f"{link.name}.new")
-    temporary.symlink_to(target)
-    temporary.replace(link)
-
-
-def exchange(one: Path, other: Path) -> None:
-    """renameat2(2) with RENAME_EXCHANGE."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    at_cwd = -100
-    if libc.renameat2(at_cwd, os.fsencode(one), at_cwd, os.fsencode(other), 2) != 0:
-        raise OSError(ctypes.get_errno(), "renameat2")
 
 
 def release(directory: Path, text: str = "app = None\n") -> Path:

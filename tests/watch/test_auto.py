@@ -19,8 +19,9 @@ from mod_wsgi_van.watch import Watcher, open_watcher
 from mod_wsgi_van.watch.auto import Auto
 from mod_wsgi_van.watch.filesystem import foreign
 from mod_wsgi_van.watch.kernel import Inotify
+from tests.support.links import swap
 from tests.watch.conftest import INTERVAL, no_inotify
-from tests.watch.probe import Probe, Reports, release, swap
+from tests.watch.probe import Probe, Reports, release
 
 Opened = Callable[[Callable[[Reports], Watcher]], Probe]
 

@@ -14,7 +14,11 @@ from pathlib import Path
 import pytest
 
 from mod_wsgi_van.files.target import Target
-from tests.watch.probe import Probe, exchange, release, swap, wait_for
+from tests.support.children import in_child
+from tests.support.links import exchange, swap
+from tests.support.threads import busy
+from tests.support.waiting import wait
+from tests.watch.probe import Probe, release
 
 
 def _ln(link: Path, target: str) -> None:
@@ -167,56 +171,33 @@ def test_a_callback_that_raises(probe: Probe, base: Path, caplog: pytest.LogCapt
     probe.expect("host", lambda: swap(base / "host", ".builds/host/1"))
 
 
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 @pytest.mark.parametrize("verb", ["stop", "after_fork"])
 def test_a_forked_child_takes_nothing_from_its_parent(probe: Probe, base: Path, verb: str) -> None:
     probe.add("host", base / "host/wsgi")
-    child = os.fork()
-    if child == 0:
-        getattr(probe.watcher, verb)()
-        os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
+    in_child(getattr(probe.watcher, verb))
     probe.expect("host", lambda: swap(base / "host", ".builds/host/2"))
     probe.expect("host", lambda: (base / "host/wsgi/app.py").write_text("app = 2\n"))
 
 
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_forked_child_starts_its_own(probe: Probe, base: Path) -> None:
     probe.add("host", base / "host/wsgi")
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            probe.watcher.after_fork()
-            probe.start()
-            probe.add("host", base / "host/wsgi")
-            probe.expect("host", lambda: swap(base / "host", ".builds/host/2"))
-            probe.watcher.stop()
-            status = 0
-        finally:
-            os._exit(status)
-    assert os.waitpid(child, 0)[1] == 0
+
+    def test() -> None:
+        probe.watcher.after_fork()
+        probe.start()
+        probe.add("host", base / "host/wsgi")
+        probe.expect("host", lambda: swap(base / "host", ".builds/host/2"))
+        probe.watcher.stop()
+
+    in_child(test)
     probe.expect("host", lambda: swap(base / "host", ".builds/host/1"))
 
 
 def test_with_busy_threads(probe: Probe, base: Path) -> None:
     probe.add("host", base / "host/wsgi")
-    done = threading.Event()
-
-    def work() -> None:
-        while not done.is_set():
-            sum(range(1000))
-
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    try:
+    with busy(4):
         for number in (2, 1, 2):
             probe.expect("host", lambda n=number: swap(base / "host", f".builds/host/{n}"))
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join()
 
 
 def test_same_inode_number_and_same_mtime(probe: Probe, tmp_path: Path) -> None:
@@ -395,4 +376,4 @@ def test_stop_in_the_callback(probe: Probe, base: Path) -> None:
     probe.add("host", base / "host/wsgi")
     probe.reports.action = probe.watcher.stop
     swap(base / "host", ".builds/host/2")
-    wait_for(lambda: not any(thread.is_alive() for thread in threads))
+    wait(lambda: not any(thread.is_alive() for thread in threads))

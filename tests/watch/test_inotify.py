@@ -19,8 +19,9 @@ from mod_wsgi_van.files.target import Target
 from mod_wsgi_van.watch.arming import MOST
 from mod_wsgi_van.watch.inotify import InotifyWatcher
 from mod_wsgi_van.watch.kernel import Event, Inotify
+from tests.support.links import swap
 from tests.watch.conftest import no_inotify
-from tests.watch.probe import Probe, Reports, release, swap
+from tests.watch.probe import Probe, Reports, release
 
 Opened = Callable[[Callable[[Reports], InotifyWatcher]], Probe]
 

@@ -6,7 +6,6 @@ import ctypes
 import os
 import resource
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,11 +16,13 @@ from mod_wsgi_van.files.ignore import Ignore
 from mod_wsgi_van.files.target import Target
 from mod_wsgi_van.watch.auto import Auto
 from mod_wsgi_van.watch.inotify import InotifyWatcher
-from tests.support.children import in_child, listening, without_privileges
+from tests.support.children import in_child, without_privileges
+from tests.support.links import swap
+from tests.support.log import listening
+from tests.support.places import new_directory
+from tests.support.waiting import wait
 from tests.watch.conftest import INTERVAL
-from tests.watch.probe import Reports, release, swap, wait_for
-
-pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+from tests.watch.probe import Reports, release
 
 CLONE_NEWUSER = 0x10000000
 
@@ -29,8 +30,7 @@ CLONE_NEWUSER = 0x10000000
 @pytest.fixture
 def base() -> Iterator[Path]:
     """A base that everybody may enter, as tmp_path is not."""
-    directory = Path(tempfile.mkdtemp(prefix="van-"))
-    directory.chmod(0o755)
+    directory = new_directory()
     yield directory
     shutil.rmtree(directory)
 
@@ -132,7 +132,7 @@ def test_no_more_watches(base: Path) -> None:
         watcher.add("unknown", Target(f"{base}/unknown/wsgi", tree=False))
         assert not watcher.polled("unknown")  # nothing new to watch
         _seen(reports, "first", lambda: swap(base / "first", ".builds/2"))
-        wait_for(lambda: watcher.polled("first"))
+        wait(lambda: watcher.polled("first"))
         watcher.add("late", Target(f"{base}/late/wsgi"))
         assert watcher.polled("late")
         assert len(lines.lines) == 1, lines.lines

@@ -8,7 +8,8 @@ from pathlib import Path
 from mod_wsgi_van.files.ignore import Ignore
 from mod_wsgi_van.files.target import Target
 from mod_wsgi_van.watch.polling import Polling
-from tests.watch.probe import Reports, release, swap
+from tests.support.links import swap
+from tests.watch.probe import Reports, release
 
 
 def _polling(reports: Reports, share: float = 100.0) -> Polling:

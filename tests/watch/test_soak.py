@@ -18,8 +18,10 @@ from mod_wsgi_van.files.version import Version, measure
 from mod_wsgi_van.watch import Watcher
 from mod_wsgi_van.watch.inotify import InotifyWatcher
 from mod_wsgi_van.watch.kernel import Event, Inotify
+from tests.support.links import exchange, swap
+from tests.support.waiting import wait
 from tests.watch.conftest import MAKERS
-from tests.watch.probe import Reports, exchange, release, swap, wait_for
+from tests.watch.probe import Reports, release
 
 HOSTS = 20
 WRITERS = 4
@@ -141,7 +143,7 @@ def _soak(make: Callable[[Reports], Watcher], base: Path) -> None:
         for writer in writers:
             writer.join()
         for key in vhosts:
-            wait_for(lambda key=key: key in known and known[key] == look(key))
+            wait(lambda key=key: key in known and known[key] == look(key))
     finally:
         watcher.stop()
 

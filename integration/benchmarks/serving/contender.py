@@ -10,13 +10,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 
-from integration import places
 from integration.server.configuration import Layout, surroundings
 from integration.server.flavours import Flavour
-from integration.server.httpd import ENVIRON, Httpd, daemons, descendants, free_port
+from integration.server.httpd import ENVIRON, Httpd, daemons
 from integration.server.running import Running, prepare
-from integration.sites.environments import FLASK3, environment
+from integration.sites.libraries import FLASK3
 from integration.sites.tree import Tree
+from tests.support.children import descendants
+from tests.support.connection import free_port
+from tests.support.environments import environment
+from tests.support.places import new_directory
 
 GUNICORN = ("gunicorn==23.0.0", *FLASK3)
 THREADS = 8  # of a worker, a gunicorn worker, a daemon group
@@ -163,7 +166,7 @@ class Grouped(Contender):
 
 def _bare(flavour: Flavour, modules: tuple[str, ...], sites: Callable[[Layout], str]) -> Running:
     """A server without a router, not started."""
-    layout = Layout(places.new_directory(), free_port())
+    layout = Layout(new_directory(), free_port())
     layout.etc.mkdir()
     text = surroundings(layout, flavour, modules) + sites(layout)
     return Running(layout, Tree(layout.base), Httpd(layout.root, layout.port, text))

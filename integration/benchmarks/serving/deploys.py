@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from integration.benchmarks.serving.contender import Contender
 from integration.load import Load
-from integration.waiting import until
+from tests.support.waiting import wait
 
 WATCHERS = 2  # connections that ask
 
@@ -49,7 +49,7 @@ def reload(
             pause.look()
             return load.newest.get((host, 0)) == number
 
-        until(
+        wait(
             live,
             f"{contender.name} reloads {host}",
             pause=0.0005,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import http.client
 
 from integration.benchmarks.serving.contender import Contender
-from integration.client import ask
-from integration.waiting import until
+from tests.support.connection import ask
+from tests.support.waiting import wait
 
 
 def answers(contender: Contender, host: str, release: int = 1) -> bool:
@@ -16,11 +16,11 @@ def answers(contender: Contender, host: str, release: int = 1) -> bool:
     except (OSError, http.client.HTTPException):  # dropped by a graceful restart
         return False
     said = [host.split(".")[0], str(release)]
-    return answer.status == 200 and answer.json()["seen"][0] == said
+    return answer.status == 200 and answer.json["seen"][0] == said
 
 
 def wait_for_answer(contender: Contender, host: str) -> None:
-    until(
+    wait(
         lambda: answers(contender, host),
         f"{contender.name} answers for {host}",
         pause=0.002,

@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from mod_wsgi_van.isolation.contract import Source
-from tests.isolation import environments
+from tests.isolation import libraries
+from tests.support.environments import environment, site_packages
+from tests.support.places import PROJECT
+from tests.support.pythons import Version, interpreter
 
 HERE = Path(__file__).resolve().parent
 # What no private import system passes, and a process of its own does.
@@ -30,11 +33,11 @@ class Result:
     loads: int
 
 
-def make_vhost(path: Path, name: str, version: tuple[int, int]) -> Source:
+def make_vhost(path: Path, name: str, version: Version) -> Source:
     """A vhost with all cells; ``name`` is what its code says it is, and chooses its libraries."""
-    python = environments.interpreter(version)
+    python = interpreter(version)
     assert python is not None
-    venv = environments.environment(python, environments.requirements(name, version))
+    venv = environment(python, libraries.requirements(name, version))
     wsgi, extra = path / "wsgi", path / "extra"
     shutil.copytree(HERE / "site", wsgi, ignore=shutil.ignore_patterns("__pycache__"))
     (wsgi / "me.py").write_text(f"NAME = {name!r}\n")
@@ -59,7 +62,7 @@ def make_vhost(path: Path, name: str, version: tuple[int, int]) -> Source:
         path=str(path),
         directory=str(wsgi.resolve()),
         venv=str(venv.resolve()),
-        site_packages=(environments.site_packages(venv), str(extra.resolve())),
+        site_packages=(str(site_packages(venv).resolve()), str(extra.resolve())),
         module_name="app",
         object_name="app",
         python=str(venv / "bin" / "python"),
@@ -73,24 +76,24 @@ def answers_alone(source: Source, cells: tuple[str, ...], turns: int) -> dict[st
     return _json([*map(str, command), str(turns), *cells], "", _environ())
 
 
-def drive(version: tuple[int, int], sources: list[Source], **job: Any) -> Result:
+def drive(version: Version, sources: list[Source], **job: Any) -> Result:
     """Run driver.py with this interpreter."""
     return Result(**run(version, "driver.py", sources, **job))
 
 
-def run(version: tuple[int, int], script: str, sources: list[Source], **job: Any) -> Any:
+def run(version: Version, script: str, sources: list[Source], **job: Any) -> Any:
     """Run a script beside this file with an interpreter that sees nothing but the daemon."""
-    python = environments.interpreter(version)
+    python = interpreter(version)
     assert python is not None
-    daemon = environments.environment(python, ["watchdog>=7.1"])
-    path = os.pathsep.join([str(environments.ROOT), environments.site_packages(daemon)])
+    daemon = environment(python, ["watchdog>=7.1"])
+    path = os.pathsep.join([str(PROJECT), str(site_packages(daemon))])
     job["sources"] = [asdict(source) for source in sources]
     command = [python, "-W", "ignore", "-X", "faulthandler", str(HERE / script)]
     return _json(command, json.dumps(job), _environ(PYTHONPATH=path))
 
 
 @functools.cache
-def matrix(version: tuple[int, int]) -> Result:
+def matrix(version: Version) -> Result:
     """All cells that pass, two vhosts, eight threads."""
     with tempfile.TemporaryDirectory(prefix="van-cells-") as directory:
         sources = [make_vhost(Path(directory, name), name, version) for name in ("one", "two")]

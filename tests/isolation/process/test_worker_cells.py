@@ -11,12 +11,13 @@ import pytest
 from mod_wsgi_van.isolation.contract import Instance, Source
 from mod_wsgi_van.isolation.process import ProcessIsolation
 from mod_wsgi_van.settings import Settings
-from tests.isolation import environments
+from tests.isolation import libraries
 from tests.isolation.cells import CELLS, answers_alone, make_vhost
+from tests.support.pythons import interpreter
 
 THREADS = 8
 OLDER = ((3, 8), (3, 9), (3, 10))
-VERSIONS = [v for v in (*OLDER, *environments.VERSIONS) if environments.interpreter(v)]
+VERSIONS = [v for v in (*OLDER, *libraries.VERSIONS) if interpreter(v)]
 
 # The newest that Python 3.8 and 3.9 have, beside an older one.
 BEFORE_3_10 = {
@@ -61,7 +62,7 @@ def test_two_vhosts_eight_threads(
 ) -> None:
     """Every thread asks all cells of both vhosts, each as answered in a process of its own."""
     if version < (3, 10):
-        monkeypatch.setattr(environments, "requirements", lambda name, _: BEFORE_3_10[name].split())
+        monkeypatch.setattr(libraries, "requirements", lambda name, _: BEFORE_3_10[name].split())
     sources = [make_vhost(tmp_path / name, name, version) for name in ("one", "two")]
     if version < (3, 10):
         for source in sources:
@@ -92,4 +93,4 @@ def test_two_vhosts_eight_threads(
     for thread in threads:
         thread.join()
     isolation.shutdown()
-    assert len(CELLS) == 35 and failures == {}
+    assert failures == {}

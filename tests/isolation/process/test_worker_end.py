@@ -18,20 +18,12 @@ import pytest
 from mod_wsgi_van.errors import WorkerFailed
 from mod_wsgi_van.isolation.process import ProcessIsolation, spawn
 from mod_wsgi_van.settings import Settings
-from tests.isolation.process.calling import (
-    PYTHONS,
-    SITE,
-    Call,
-    ask,
-    make_environ,
-    make_script,
-    pid_of,
-    runs,
-    source,
-    vhost,
-    wait,
-)
-from tests.support.children import in_child, listening, without_privileges
+from tests.isolation.process.calling import PYTHONS, SITE, make_script, pid_of, source, vhost
+from tests.support.children import in_child, runs, without_privileges
+from tests.support.client import Call, ask, make_environ
+from tests.support.log import listening
+from tests.support.places import PROJECT
+from tests.support.waiting import wait
 
 MakeIsolation = Callable[..., ProcessIsolation]
 
@@ -57,9 +49,9 @@ def test_exit_handlers_run_and_requests_end_first(
     assert next(call.blocks) == b"first"
     loaded.retire()
     loaded.retire()
-    assert call.finish().body == b"last"
+    assert call.finish().content == b"last"
     wait((tmp_path / "exit").exists)
-    assert ask(loaded.application, "").status == "503 Service Unavailable"
+    assert ask(loaded.application, "").status == 503
 
 
 def test_an_exit_handler_that_hangs(make_isolation: MakeIsolation, tmp_path: Path) -> None:
@@ -69,7 +61,7 @@ def test_an_exit_handler_that_hangs(make_isolation: MakeIsolation, tmp_path: Pat
     isolation = make_isolation(shutdown_timeout=0.2)
     loaded = isolation.load(source(tmp_path))
     call = Call(loaded.application, make_environ(""))
-    pid = int(call.finish().body)
+    pid = int(call.finish().content)
     loaded.retire()
     wait(lambda: not runs(pid))
 
@@ -81,15 +73,19 @@ def test_a_shutdown_ends_all_workers(make_isolation: MakeIsolation) -> None:
     isolation.shutdown()
     isolation.shutdown()
     assert not any(runs(pid) for pid in pids)
-    assert ask(applications[0], "about").status == "503 Service Unavailable"
+    assert ask(applications[0], "about").status == 503
 
 
 ROUTER = """
 import os, sys, threading, time
-sys.path[:0] = [{tests!r}]
-from calling import *
+from pathlib import Path
+sys.path[:0] = [{project!r}]
 from mod_wsgi_van.isolation.process import ProcessIsolation
 from mod_wsgi_van.settings import Settings
+from tests.isolation.process.calling import source
+from tests.support.children import fork, runs
+from tests.support.client import ask
+from tests.support.waiting import wait
 isolation = ProcessIsolation(Settings())
 applications = [isolation.load(source(host=f"{{n}}.test")).application for n in range(3)]
 pids = [ask(application, "about").json["pid"] for application in applications]
@@ -98,7 +94,7 @@ pids = [ask(application, "about").json["pid"] for application in applications]
 
 def start_router(text: str) -> tuple[subprocess.Popen[str], list[int]]:
     """A router in a process of its own; the processes that it prints."""
-    program = ROUTER.format(tests=str(Path(__file__).parent)) + textwrap.dedent(text)
+    program = ROUTER.format(project=str(PROJECT)) + textwrap.dedent(text)
     router = subprocess.Popen(
         [sys.executable, "-W", "error", "-c", program], stdout=subprocess.PIPE, text=True
     )
@@ -160,7 +156,7 @@ def test_a_forked_child_has_workers_of_its_own() -> None:
         os.register_at_fork(after_in_child=isolation.after_fork)
         children = []
         for number in range(3):
-            child = os.fork()
+            child = fork()
             if child == 0:
                 status = 1
                 try:
@@ -205,10 +201,10 @@ def test_no_more_descriptors(
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         os.close(held[0])
-    assert call.finish().status == "503 Service Unavailable"
+    assert call.finish().status == 503
     assert "VAN038: no connection to its worker" in caplog.text
     asked.close()
-    assert ask(application, "empty").status == "204 No Content"
+    assert ask(application, "empty").status == 204
 
 
 @pytest.fixture
@@ -223,7 +219,6 @@ def open_to_all(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, str]]:
         yield site, sys.executable if os.geteuid() else "/usr/bin/python3"
 
 
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_no_more_processes(open_to_all: tuple[Path, str]) -> None:
     site, python = open_to_all
 
@@ -240,10 +235,10 @@ def test_no_more_processes(open_to_all: tuple[Path, str]) -> None:
         assert pid_of(application) == pid
         os.kill(pid, signal.SIGKILL)
         answer = ask(application, "empty")
-        assert answer.status == "503 Service Unavailable" and "Retry-After" in answer.headers
+        assert answer.status == 503 and "Retry-After" in answer.headers
         assert any("TasksMax" in line for line in lines), lines
         resource.setrlimit(resource.RLIMIT_NPROC, (hard, hard))
-        wait(lambda: ask(application, "about").status == "200 OK", "the end of the pause")
+        wait(lambda: ask(application, "about").status == 200, "the end of the pause")
         isolation.shutdown()
 
     in_child(test)
@@ -258,7 +253,7 @@ def test_an_environment_that_is_deleted_while_it_runs(
     Path(python).rename(tmp_path / "away")
     assert pid_of(application) == pid
     os.kill(pid, signal.SIGKILL)
-    assert ask(application, "about").status == "503 Service Unavailable"
+    assert ask(application, "about").status == 503
     assert "No such file" in caplog.text and "VAN034" in caplog.text
     (tmp_path / "away").rename(python)
-    wait(lambda: ask(application, "about").status == "200 OK", "the end of the pause")
+    wait(lambda: ask(application, "about").status == 200, "the end of the pause")

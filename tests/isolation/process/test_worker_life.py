@@ -17,17 +17,10 @@ import pytest
 from mod_wsgi_van.errors import BadObject, ImportFailed, LoadError, LoadTimeout, WorkerFailed
 from mod_wsgi_van.isolation.process import ProcessIsolation
 from mod_wsgi_van.wsgi import Application
-from tests.isolation.process.calling import (
-    PYTHONS,
-    SITE,
-    ask,
-    make_script,
-    pid_of,
-    runs,
-    source,
-    vhost,
-    wait,
-)
+from tests.isolation.process.calling import PYTHONS, SITE, make_script, pid_of, source, vhost
+from tests.support.children import runs
+from tests.support.client import ask
+from tests.support.waiting import wait
 
 Load = Callable[..., Application]
 MakeIsolation = Callable[..., ProcessIsolation]
@@ -136,7 +129,7 @@ def test_an_environment_behind_a_link_stays_with_its_release(
     application = make_isolation().load(behind).application
     link.unlink()
     link.symlink_to("two")
-    assert ask(application, "").body == b"one"
+    assert ask(application, "").content == b"one"
 
 
 def test_site_packages_of_the_hook_are_added(make_isolation: MakeIsolation, tmp_path: Path) -> None:

@@ -11,8 +11,12 @@ from typing import Any
 import pytest
 
 from mod_wsgi_van import Router
-from tests.isolation.process.calling import PYTHONS, runs
-from tests.support.sites import deploy, get, in_threads, release, wait, wait_for, write
+from tests.isolation.process.calling import PYTHONS
+from tests.support.children import runs
+from tests.support.client import get, wait_for
+from tests.support.threads import in_threads
+from tests.support.vhosts import deploy, release, write
+from tests.support.waiting import wait
 
 APP = """
 import os

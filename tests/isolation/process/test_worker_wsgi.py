@@ -15,7 +15,10 @@ import pytest
 
 from mod_wsgi_van.isolation.process import ApplicationRaised
 from mod_wsgi_van.wsgi import Application
-from tests.isolation.process.calling import SITE, Answer, Call, ask, make_environ, wait
+from tests.isolation.process.calling import SITE
+from tests.support.answer import Answer
+from tests.support.client import Call, ask, make_environ
+from tests.support.waiting import wait
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +47,7 @@ def test_environ_arrives(application: Application) -> None:
 
 
 def test_wsgiref_validates_the_worker(application: Application) -> None:
-    assert ask(application, "validated", "POST", b"the body").body == b"the body"
+    assert ask(application, "validated", "POST", b"the body").content == b"the body"
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000, 65536, 65537, 1000000])
@@ -56,7 +59,7 @@ def test_a_body_arrives_whole(application: Application, size: int) -> None:
 def test_lines_of_a_body(application: Application) -> None:
     body = b"one\ntwo\nthree\nfour" + b"\n" * 70000
     for sent in (body[:20], body):
-        (line, some), rest = eval(ask(application, "lines", "POST", sent).body)
+        (line, some), rest = eval(ask(application, "lines", "POST", sent).content)
         assert (line, some) == (b"one\n", [b"two\n"])
         assert b"".join(rest) == sent[8:]
 
@@ -171,7 +174,7 @@ def test_a_body_that_is_not_read_is_not_fetched(application: Application, expect
     """So that the server sends no 100 Continue for it."""
     environ = make_environ("unread", "POST", **{"CONTENT_LENGTH": "10", **expect})
     environ["wsgi.input"] = Untouched()
-    assert Call(application, environ).finish().status.startswith("413")
+    assert Call(application, environ).finish().status == 413
 
 
 class Breaking(io.RawIOBase):
@@ -184,7 +187,7 @@ def test_a_client_that_goes_away_while_it_sends(application: Application) -> Non
     environ["wsgi.input"] = Breaking()
     with pytest.raises(ApplicationRaised, match="OSError: request data read error"):
         Call(application, environ)
-    assert ask(application, "about").status == "200 OK"
+    assert ask(application, "about").status == 200
 
 
 def test_both_ways_at_once(application: Application) -> None:
@@ -202,14 +205,14 @@ def test_both_ways_at_once(application: Application) -> None:
     call = Call(application, environ)
     first = next(call.blocks)
     assert sent[-1] < len(body) / 2
-    assert first + call.finish().body == body.upper()
+    assert first + call.finish().content == body.upper()
 
 
 def test_blocks_are_passed_on_as_they_come(application: Application) -> None:
     call = Call(application, make_environ("hangs_later"))
     assert next(call.blocks) == b"first"
     ask(application, "release")
-    assert call.finish().body == b""
+    assert call.finish().content == b""
 
 
 @pytest.mark.parametrize(
@@ -224,13 +227,14 @@ def test_blocks_are_passed_on_as_they_come(application: Application) -> None:
 )
 def test_responses(application: Application, path: str, status: str, body: bytes) -> None:
     environ = make_environ(path)
-    answer = Call(application, environ).finish()
-    assert (answer.status, answer.body) == (status, body)
+    call = Call(application, environ)
+    answer = call.finish()
+    assert (call.head[0], answer.content) == (status, body)
     assert answer.headers.get("X-Second") == ("yes" if path == "changed_mind" else None)
 
 
 def test_head(application: Application) -> None:
-    assert ask(application, "echo", "HEAD").status == "200 OK"
+    assert ask(application, "echo", "HEAD").status == 200
 
 
 def test_close_runs_at_the_end(application: Application) -> None:
@@ -254,10 +258,11 @@ def test_close_runs_when_the_client_goes_away(application: Application) -> None:
 def test_latin_1(application: Application) -> None:
     environ = make_environ("latin")
     environ["PATH_INFO"] = "/latin/\xe9"
-    answer = Call(application, environ).finish()
-    assert answer.status == "200 Tr\xe8s bien"
+    call = Call(application, environ)
+    answer = call.finish()
+    assert call.head[0] == "200 Tr\xe8s bien"
     assert answer.headers["X-Name"] == "caf\xe9" and answer.headers["X-Empty"] == ""
-    assert answer.body == b"/latin/\xe9"
+    assert answer.content == b"/latin/\xe9"
 
 
 def test_headers_that_can_be_read_once_are_not_lost(application: Application) -> None:
@@ -321,7 +326,7 @@ def test_what_it_raises_later_is_raised_later(
     assert next(call.blocks) == first
     with pytest.raises(ApplicationRaised, match=text):
         call.finish()
-    assert ask(application, "about").status == "200 OK"
+    assert ask(application, "about").status == 200
 
 
 class Wrapper:
@@ -346,14 +351,14 @@ def test_files(application: Application, kind: str, wrapped: bool) -> None:
     if isinstance(call.response, Wrapper):
         assert os.lseek(call.response.filelike.fileno(), 0, os.SEEK_CUR) == 5
         assert not os.get_inheritable(call.response.filelike.fileno())
-    assert call.finish().body == b"the content" * 100
+    assert call.finish().content == b"the content" * 100
 
 
 def test_a_file_is_closed_with_the_response(application: Application) -> None:
     call = Call(application, make_environ("served_file", QUERY_STRING="file"))
     next(call.blocks)
     call.close()
-    assert ask(application, "about").status == "200 OK"
+    assert ask(application, "about").status == 200
 
 
 def test_many_at_once(application: Application) -> None:

@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import http.client
-import json
 import socket
-from dataclasses import dataclass
-from typing import Any
 
-TIMEOUT = 60.0
+from tests.support.answer import Answer
+from tests.support.waiting import DEADLINE
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A response that was received to its end."""
-
-    status: int
-    headers: dict[str, str]  # names in lower case
-    body: bytes
-
-    @property
-    def text(self) -> str:
-        return self.body.decode("latin-1")
-
-    def json(self) -> Any:
-        return json.loads(self.body)
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class Connection:
     """One keep-alive connection, opened again when the server has closed it between requests."""
 
     def __init__(self, port: int) -> None:
-        self._http = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
+        self._http = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
 
     def ask(
         self, host: str, path: str = "/", *, method: str = "GET", body: bytes | None = None
@@ -49,12 +38,14 @@ class Connection:
 
     def _once(self, host: str, path: str, method: str, body: bytes | None) -> Answer:
         self._http.request(method, path, body=body, headers={"Host": host})
-        response = self._http.getresponse()
-        headers = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, headers, response.read())
+        return _received(self._http.getresponse())
 
     def close(self) -> None:
         self._http.close()
+
+
+def _received(response: http.client.HTTPResponse) -> Answer:
+    return Answer(response.status, dict(response.getheaders()), response.read())
 
 
 def ask(
@@ -70,9 +61,8 @@ def ask(
 
 def raw(port: int, request: bytes) -> Answer:
     """Send exactly these bytes and read until the server closes (say Connection: close)."""
-    with socket.create_connection(("127.0.0.1", port), TIMEOUT) as connection:
+    with socket.create_connection(("127.0.0.1", port), DEADLINE) as connection:
         connection.sendall(request)
         response = http.client.HTTPResponse(connection)
         response.begin()
-        headers = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, headers, response.read())
+        return _received(response)

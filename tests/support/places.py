@@ -1,14 +1,12 @@
-"""Where things are: the project, what tests build once, and what they need of this machine."""
+"""Where things are: the project, what tests build once, directories that httpd's user can enter."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 import tempfile
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 def readable_by_all(path: Path) -> bool:
@@ -37,14 +35,3 @@ def new_directory(parent: str | None = None) -> Path:
     path = Path(tempfile.mkdtemp(prefix="van-", dir=parent))
     path.chmod(0o755)
     return path
-
-
-def httpd() -> str | None:
-    """The httpd program, or None."""
-    search = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
-    return shutil.which("apache2", path=search) or shutil.which("httpd", path=search)
-
-
-def system_python() -> str:
-    """The Python that Debian's mod_wsgi is built for; elsewhere the one that runs the tests."""
-    return "/usr/bin/python3" if Path("/usr/bin/python3").exists() else sys.executable

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from uv import find_uv_bin
 
-from integration.places import BUILD
-
-FLASK2 = ("flask==2.3.3", "werkzeug==2.3.8")
-FLASK3 = ("flask==3.1.2", "werkzeug==3.1.3")
-DJANGO4 = ("django==4.2.16",)
-DJANGO5 = ("django==5.2.8",)
-NUMPY2 = ("numpy==2.3.4",)
+from tests.support.places import BUILD
 
 
 def environment(
-    python: str, requirements: tuple[str, ...], *, from_source: tuple[str, ...] = ()
+    python: str, requirements: Sequence[str], *, from_source: Sequence[str] = ()
 ) -> Path:
     """An environment of ``python`` with ``requirements``; ``from_source`` is compiled anew.
 
@@ -40,15 +35,15 @@ def environment(
     return path
 
 
+@functools.cache
 def _identity(python: str) -> str:
     code = "import sys; print(sys.version, sys.base_prefix)"
     return subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout
 
 
-def _make(
-    path: Path, python: str, requirements: tuple[str, ...], from_source: tuple[str, ...]
-) -> None:
+def _make(path: Path, python: str, requirements: Sequence[str], from_source: Sequence[str]) -> None:
     _uv("venv", "--python", python, str(path))
+    # Copied, not linked: environments that share inodes share their extension modules too.
     install = ("pip", "install", "--link-mode", "copy", "--python", str(path / "bin/python"))
     if requirements:
         _uv(*install, *requirements)
