@@ -52,7 +52,7 @@ class Router(Settings):
         vars(self).update(vars(self._settings))
         self._pattern = Pattern(self.vhost_pattern)
         self._ignore = Ignore(self.watch_ignore)
-        self._bad_request = Answer(answers.bad_request)
+        self._bad_request = Answer(partial(answers.short, status="400 Bad Request"))
         self._busy = Answer(self._answer_busy)
         self._broken = Answer(self._answer_broken)
         self._engine = Engine(
@@ -118,7 +118,7 @@ class Router(Settings):
 
     def not_found(self, environ: Environ, start_response: StartResponse) -> Response:
         """Answer for a vhost that does not exist; a WSGI application."""
-        return answers.not_found(environ, start_response)
+        return answers.short(environ, start_response, "404 Not Found")
 
     def unavailable(self, environ: Environ, start_response: StartResponse) -> Response:
         """Answer for a vhost that cannot be served; a WSGI application.
@@ -126,7 +126,8 @@ class Router(Settings):
         ``environ["mod_wsgi_van.status"]`` is the status to send: 500 when it failed to load, 503
         while it is still loading, then with ``environ["mod_wsgi_van.retry_after"]`` seconds.
         """
-        return answers.unavailable(environ, start_response)
+        status = environ.get(answers.STATUS, "503 Service Unavailable")
+        return answers.short(environ, start_response, status, environ.get(answers.RETRY_AFTER))
 
     # Requests
 

@@ -16,6 +16,7 @@ import struct
 from collections import deque
 from collections.abc import Iterator
 
+from mod_wsgi_van import answers
 from mod_wsgi_van.errors import VanError
 from mod_wsgi_van.isolation.process.frames import (
     AHEAD_BYTES,
@@ -67,7 +68,9 @@ class ProcessApplication:
             try:
                 worker, connection = self._pool.borrow()
             except Refused as refused:
-                return _answer(start_response, "503 Service Unavailable", refused.retry_after)
+                return answers.short(
+                    environ, start_response, "503 Service Unavailable", refused.retry_after
+                )
             exchange = Exchange(self._pool, worker, connection, environ, body)
             try:
                 status, headers = exchange.begin(request)
@@ -76,9 +79,9 @@ class ProcessApplication:
                     break
                 delivered = delivered or not gone.unread
             except Garbage:
-                return _answer(start_response, "502 Bad Gateway")
+                return answers.short(environ, start_response, "502 Bad Gateway")
             except Late:
-                return _answer(start_response, "504 Gateway Timeout", 1)
+                return answers.short(environ, start_response, "504 Gateway Timeout", 1)
             else:
                 return exchange.finish(start_response, status, headers)
         log.error(
@@ -87,7 +90,7 @@ class ProcessApplication:
             environ.get("REQUEST_METHOD"),
             environ.get("PATH_INFO"),
         )
-        return _answer(start_response, "502 Bad Gateway")
+        return answers.short(environ, start_response, "502 Bad Gateway")
 
 
 def _may_repeat(environ: Environ, delivered: bool) -> bool:
@@ -290,13 +293,3 @@ def _receive_file(connection: Connection) -> io.FileIO:
     for fd in fds:
         os.close(fd)
     raise Garbage("no readable file in place of one")
-
-
-def _answer(start_response: StartResponse, status: str, retry_after: int = 0) -> Response:
-    """A short answer of the router's own."""
-    text = f"{status}\n".encode("ascii")
-    headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(text)))]
-    if retry_after:
-        headers.append(("Retry-After", str(retry_after)))
-    start_response(status, headers)
-    return [text]
