@@ -86,6 +86,18 @@ class Unreadable(HookFailed):
     code = "VAN015"
 
 
+class UnfitFile(LoadError):
+    """A file of a site that the daemon would read is no regular file, or far too large."""
+
+    code = "VAN018"
+
+
+class IncompleteEnvironment(LoadError):
+    """A site's environment is there, but not all that makes it one: it is being made."""
+
+    code = "VAN027"
+
+
 class WatchError(VanError):
     """``watch="inotify"`` was asked for and inotify cannot be had; the text names the limit."""
 

@@ -1,0 +1,94 @@
+"""How the daemon reads the small text files of a site, and there is no other way.
+
+A site's files are hostile input: a FIFO blocks whoever opens it, ``/dev/zero`` never ends, and a
+sparse file of gigabytes costs its owner nothing. Called from loading threads, never under a lock.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import pwd
+import stat
+
+from mod_wsgi_van.errors import UnfitFile, Unreadable
+from mod_wsgi_van.files.chain import resolve
+
+# What open(2) and stat(2) say where there is no such file; a loop of symlinks leads to none.
+MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_KINDS = {
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFDIR: "a directory",
+}
+
+
+def read(path: str, limit: int) -> str | None:
+    """Return the text of a file of at most ``limit`` bytes, None where there is no such file.
+
+    Raises errors.UnfitFile for a larger one and for what is no regular file, errors.Unreadable
+    where it cannot be read.
+    """
+    try:
+        _check(path, os.stat(path), limit)  # before it is opened: that alone makes some devices act
+        descriptor = os.open(path, _FLAGS)
+        try:
+            _check(path, os.fstat(descriptor), limit)
+            data = _up_to(descriptor, limit + 1)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno in MISSING:
+            return None
+        raise unreadable(path, error) from error
+    if len(data) > limit:  # it grows, or is a file of /proc, which has no size
+        raise _unfit(path, f"has more than {limit:,} bytes", limit)
+    return data.decode("utf-8", "replace")
+
+
+def unreadable(path: str, error: OSError) -> Unreadable:
+    """The error for a file or directory that exists and cannot be read, or not be reached."""
+    if error.errno not in (errno.EACCES, errno.EPERM):
+        return Unreadable(f"{path} cannot be read: {error.strerror}", files=(path,))
+    chain = resolve(path)
+    closed = chain.hops[-1][0] if chain.error else ""
+    what = f"the directory {closed} may not be entered" if closed else f"{path} may not be read"
+    return Unreadable(
+        f"{what} by this process's user, {_user()}: give that user the permission,"
+        " for the directories above as well",
+        files=(closed or path, path),
+    )
+
+
+def _check(path: str, found: os.stat_result, limit: int) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise _unfit(path, f"is {_KINDS.get(stat.S_IFMT(found.st_mode), 'no regular file')}", limit)
+    if found.st_size > limit:
+        raise _unfit(path, f"has {found.st_size:,} bytes", limit)
+
+
+def _unfit(path: str, what: str, limit: int) -> UnfitFile:
+    return UnfitFile(
+        f"{path} {what}, where a regular file of at most {limit:,} bytes belongs: replace it or"
+        " remove it",
+        files=(path,),
+    )
+
+
+def _up_to(descriptor: int, size: int) -> bytes:
+    data = b""
+    while len(data) < size and (more := os.read(descriptor, size - len(data))):
+        data += more
+    return data
+
+
+def _user() -> str:
+    uid = os.geteuid()
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
