@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from mod_wsgi_van.isolation.contract import Source
+from tests.support.venvs import make_venv
 
 MakeSource = Callable[..., Source]
 
@@ -17,19 +17,6 @@ def app(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [answer().encode()]
 """
-
-
-def _make_python(venv: Path) -> str:
-    """What ``python3 -m venv`` makes, as far as an interpreter looks for it."""
-    base = Path(sys._base_executable)  # type: ignore[attr-defined]
-    python = venv / "bin" / "python"
-    if not python.exists():
-        python.parent.mkdir(parents=True, exist_ok=True)
-        python.symlink_to(base)
-        version = ".".join(map(str, sys.version_info[:3]))
-        config = f"home = {base.parent}\ninclude-system-site-packages = false\n"
-        (venv / "pyvenv.cfg").write_text(config + f"version = {version}\n")
-    return str(python)
 
 
 @pytest.fixture
@@ -46,6 +33,8 @@ def make_source(tmp_path: Path) -> MakeSource:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text + (HELLO if name == "wsgi/app.py" else ""))
         (vhost / "wsgi").mkdir(parents=True, exist_ok=True)
+        if not (vhost / ".venv" / "bin").exists():
+            make_venv(vhost / ".venv")
         packages = vhost / ".venv" / "lib" / "site-packages"
         described = {
             "host": host,
@@ -55,7 +44,7 @@ def make_source(tmp_path: Path) -> MakeSource:
             "site_packages": (str(packages.resolve()),) if packages.exists() else (),
             "module_name": "app",
             "object_name": "app",
-            "python": _make_python(vhost / ".venv"),
+            "python": str(vhost / ".venv" / "bin" / "python"),
         }
         return Source(**(described | changes))  # type: ignore[arg-type]
 

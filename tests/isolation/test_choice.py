@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
-from mod_wsgi_van.errors import WrongPython
+from mod_wsgi_van.errors import IncompleteEnvironment, Unreadable, WrongPython
 from mod_wsgi_van.isolation.choice import choose
+from mod_wsgi_van.isolation.compiled import ENTRIES
 from mod_wsgi_van.isolation.contract import Source
+from tests.support.children import in_child, without_privileges
+from tests.support.venvs import make_venv
 
 RUNNING = sys.version_info[:2]
 OTHER = (3, 8)
@@ -25,10 +29,9 @@ class Vhost:
         self.wsgi = path / "wsgi"
         self.wsgi.mkdir(parents=True)
 
-    def make_environment(self, config: str | None = None) -> None:
+    def make_environment(self, config: str = "home = /usr\n") -> None:
         self.site_packages.mkdir(parents=True)
-        if config is not None:
-            (self.venv / "pyvenv.cfg").write_text(config)
+        (make_venv(self.venv) / "pyvenv.cfg").write_text(config)
 
     def install(self, name: str, *files: str, purelib: bool = True) -> None:
         info = self.site_packages / f"{name}.dist-info"
@@ -74,9 +77,10 @@ def test_a_pure_environment_of_this_python_stays_here(vhost: Vhost) -> None:
 
 
 @pytest.mark.parametrize(
-    "config", ["version = 3.8.18\n", "home = /usr\nversion_info = 3.8.18.final.0\n", None]
+    "config",
+    ["version = 3.8.18\n", "home = /usr\nversion_info = 3.8.18.final.0\n", "home = /usr\n"],
 )
-def test_another_python_gets_a_worker(tmp_path: Path, config: str | None) -> None:
+def test_another_python_gets_a_worker(tmp_path: Path, config: str) -> None:
     vhost = Vhost(tmp_path / "a.test", OTHER)
     vhost.make_environment(config)
     choice = choose(vhost.source(), "auto")
@@ -106,8 +110,6 @@ def test_settings_force(vhost: Vhost) -> None:
     assert choose(vhost.source(), "process").isolation == "process"
     forced = choose(vhost.source(), "imports")
     assert (forced.isolation, forced.compiled) == ("imports", ("numpy 2.4.0",))
-    with pytest.raises(ValueError, match="auto, imports, process"):
-        choose(vhost.source(), "thread")
 
 
 @pytest.mark.parametrize(
@@ -173,3 +175,61 @@ def test_the_same_files_give_the_same_answer(vhost: Vhost) -> None:
     choices = {choose(vhost.source(), "auto") for _ in range(5)}
     assert len(choices) == 1
     assert choices.pop().compiled == ("lxml 5", "numpy 2", "zlib_ng 1")
+
+
+def test_an_environment_that_is_not_complete_is_refused(vhost: Vhost) -> None:
+    vhost.make_environment("version = {}.{}\n".format(*RUNNING))
+    files = [vhost.venv / "pyvenv.cfg", vhost.venv / "bin" / "python"]
+    for file, setting in zip(files, ("auto", "process"), strict=True):
+        file.rename(vhost.path / "away")
+        with pytest.raises(IncompleteEnvironment, match="VAN027") as refused:
+            choose(vhost.source(), setting)
+        assert str(vhost.venv) in str(refused.value) and file.name in str(refused.value)
+        assert refused.value.files == tuple(map(str, files))
+        (vhost.path / "away").rename(file)
+    assert choose(vhost.source(), "auto").isolation == "imports"
+
+
+def test_a_link_to_an_environment_that_is_not_there_yet(vhost: Vhost) -> None:
+    vhost.venv.symlink_to("../venvs/1")
+    with pytest.raises(IncompleteEnvironment):
+        choose(vhost.source(), "auto")
+
+
+def test_a_file_in_the_place_of_an_environment_is_none(vhost: Vhost) -> None:
+    vhost.venv.write_text("name of an environment elsewhere")
+    assert choose(vhost.source(), "auto").reason == "it has no environment"
+
+
+def test_an_environment_of_conda_has_no_pyvenv_cfg(vhost: Vhost) -> None:
+    vhost.make_environment()
+    (vhost.venv / "pyvenv.cfg").unlink()
+    (vhost.venv / "conda-meta").mkdir()
+    assert choose(vhost.source(), "auto").python == RUNNING
+
+
+@pytest.mark.parametrize("closed", [".venv", ".venv/lib/{}/site-packages"])
+def test_an_environment_that_may_not_be_read_is_not_missing(vhost: Vhost, closed: str) -> None:
+    vhost.make_environment()
+    directory = vhost.path / closed.format(vhost.site_packages.parent.name)
+    directory.chmod(0)
+    for above in (vhost.path, *vhost.path.parents[:-1]):
+        above.chmod(above.stat().st_mode | 0o055)
+
+    def test() -> None:
+        without_privileges()
+        with pytest.raises(Unreadable, match=f"VAN015.*{directory} may not be .*nobody"):
+            choose(vhost.source(), "auto")
+
+    in_child(test)
+    directory.chmod(0o755)
+
+
+def test_a_directory_that_is_too_large_to_look_through_gets_a_worker(vhost: Vhost) -> None:
+    uploads = vhost.wsgi / "uploads"
+    uploads.mkdir()
+    for number in range(ENTRIES):
+        os.mknod(uploads / str(number))
+    choice = choose(vhost.source(), "auto")
+    assert choice.isolation == "process" and f"{ENTRIES:,}" in choice.reason
+    assert choose(vhost.source(), "imports").isolation == "imports"

@@ -21,6 +21,7 @@ from mod_wsgi_van import Router
 from mod_wsgi_van.reload.loader import Loader
 from mod_wsgi_van.sites.table import AppCache
 from tests.support.client import get, wait_for
+from tests.support.venvs import make_venv
 from tests.support.vhosts import app, deploy, release, site, write
 from tests.support.waiting import wait
 
@@ -447,7 +448,7 @@ def test_an_environment_that_is_swapped_while_it_is_looked_at(
             raise FileNotFoundError(2, "No such file or directory", path)
         return real(path, **further)
 
-    (site(tmp_path, "a.test") / ".venv").symlink_to("../venvs/1")
+    (site(tmp_path, "a.test") / ".venv").symlink_to(make_venv(tmp_path / "venvs" / "1"))
     monkeypatch.setattr(os, "readlink", readlink)
     router = make_router()
     assert get(router.application, "a.test").body == "one"

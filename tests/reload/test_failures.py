@@ -11,6 +11,7 @@ import pytest
 
 from mod_wsgi_van import Router
 from tests.support.client import get, wait_for
+from tests.support.venvs import make_venv
 from tests.support.vhosts import app, deploy, release, site, write
 from tests.support.waiting import wait
 
@@ -104,7 +105,7 @@ def test_a_file_outside_the_vhost_that_the_traceback_names(
 
 def test_a_package_that_is_installed_after_all(tmp_path: Path, make_router: Any) -> None:
     write(tmp_path / "a.test" / "wsgi" / "app.py", "import late_package\n" + app("works"))
-    packages = tmp_path / "a.test" / ".venv" / "lib" / "python3" / "site-packages"
+    packages = make_venv(tmp_path / "a.test" / ".venv") / "lib" / "python3" / "site-packages"
     packages.mkdir(parents=True)
     router = make_router()
     assert get(router.application, "a.test").status == 500

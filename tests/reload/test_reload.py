@@ -17,6 +17,7 @@ import pytest
 from mod_wsgi_van import Router
 from tests.support.client import get, wait_for
 from tests.support.threads import in_threads
+from tests.support.venvs import make_venv
 from tests.support.vhosts import app, deploy, release, site, write
 from tests.support.waiting import wait
 
@@ -128,7 +129,7 @@ def test_watch_paths(counting: Path, make_router: Any) -> None:
 
 def test_a_swap_of_the_environment(counting: Path, make_router: Any) -> None:
     for name in ("v1", "v2"):
-        write(counting / name / "pyvenv.cfg", "")
+        make_venv(counting / name)
     (counting / ".venv").symlink_to("v1")
     router = make_router()
     assert get(router.application, "a.test").body == "1 1"

@@ -1,0 +1,115 @@
+"""A site whose environment is odd, out of reach, or being made anew, on a live router."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.client import get, wait_for
+from tests.support.venvs import make_venv
+from tests.support.vhosts import app, site, write
+from tests.support.waiting import wait
+
+
+def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def install(venv: Path, version: int) -> None:
+    write(venv / "lib" / "python3" / "site-packages" / "library.py", f"NAME = 'library {version}'")
+
+
+@pytest.fixture
+def with_library(tmp_path: Path) -> Path:
+    """A site that answers what the library in its environment is called."""
+    source = "import library\n" + app("@").replace("'@'", "library.NAME")
+    write(tmp_path / "a.test" / "wsgi" / "app.py", source)
+    return tmp_path / "a.test"
+
+
+@pytest.mark.parametrize("links", [False, True], ids=["directory", "link"])
+def test_the_old_release_serves_while_an_environment_is_made_anew(
+    with_library: Path, make_router: Any, caplog: pytest.LogCaptureFixture, links: bool
+) -> None:
+    venv = with_library / ".venv"
+    made = with_library.parent / "venvs" / "a" if links else venv
+    if links:
+        venv.symlink_to(made)
+    install(make_venv(made), 1)
+    router = make_router()
+    assert get(router.application, "a.test").body == "library 1"
+
+    made.joinpath("pyvenv.cfg").unlink()
+    wait(lambda: "VAN027" in caplog.text and "no pyvenv.cfg" in caplog.text, "the line in the log")
+    assert get(router.application, "a.test").body == "library 1"
+    shutil.rmtree(made)
+    made.mkdir()
+    made.joinpath("pyvenv.cfg").write_text("home = /usr/bin\n")
+    wait(lambda: "no bin/python" in caplog.text, "the line in the log")
+    assert get(router.application, "a.test").body == "library 1"
+    install(made, 2)
+    made.joinpath("pyvenv.cfg").unlink()
+    make_venv(made)
+    wait_for(router.application, "a.test", "library 2")
+    assert all("a.test" in line and str(made) in line for line in errors(caplog))
+
+
+def test_a_first_load_waits_for_the_interpreter(with_library: Path, make_router: Any) -> None:
+    venv = with_library / ".venv"
+    venv.mkdir()
+    (venv / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    install(venv, 1)
+    router = make_router()
+    assert get(router.application, "a.test").status == 500
+    (venv / "bin").mkdir()
+    (venv / "bin" / "python").symlink_to("/usr/bin/python3")
+    wait_for(router.application, "a.test", "library 1")
+
+
+def sparse(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 400 * 1024**2)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pyvenv.cfg",
+        "lib/python3/site-packages/more.pth",
+        "lib/python3/site-packages/thing-1.dist-info/RECORD",
+        "lib/python3/site-packages/thing-1.dist-info/WHEEL",
+    ],
+)
+@pytest.mark.parametrize(
+    "make",
+    [os.mkfifo, sparse, lambda path: path.symlink_to("/dev/zero")],
+    ids=["FIFO", "sparse", "device"],
+)
+def test_a_file_that_is_no_small_regular_file_refuses_the_release(
+    with_library: Path,
+    make_router: Any,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    make: Callable[[Path], object],
+) -> None:
+    venv = make_venv(with_library / ".venv")
+    install(venv, 1)
+    path = venv / name
+    path.parent.mkdir(exist_ok=True)
+    path.unlink(missing_ok=True)
+    make(path)
+    site(with_library.parent, "b.test", "fine")
+    router = make_router()
+    assert get(router.application, "a.test").status == 500
+    assert get(router.application, "b.test").body == "fine"
+    (line,) = errors(caplog)
+    assert "\n" not in line and "a.test" in line and "VAN018" in line and str(path) in line
+    path.unlink()
+    path.write_text("home = /usr/bin\n" if name == "pyvenv.cfg" else "")
+    wait_for(router.application, "a.test", "library 1")
