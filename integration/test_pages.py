@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import grp
+import os
+import pwd
 import shutil
 import ssl
 import subprocess
@@ -14,11 +17,13 @@ import pytest
 
 from integration.conftest import Serve
 from integration.server import pages, programs
+from integration.server.configuration import Changes
 from integration.server.httpd import ENVIRON, daemons
 from integration.server.running import Running
 from tests.support.answer import Answer
 from tests.support.connection import free_port, raw
 from tests.support.places import new_directory
+from tests.support.waiting import wait
 
 HOST = "one.domain.org"
 STAGING = "staging.domain.org"
@@ -36,7 +41,7 @@ def app(environ, start_response):
 def with_block(name: str) -> tuple[str, str]:
     """The change that an administrator makes to the virtual host, as the page says."""
     text = pages.block(name)
-    if text.startswith("RewriteCond"):
+    if text.startswith("Rewrite"):
         return "RewriteEngine On\n", f"RewriteEngine On\n{text}"
     return "</VirtualHost>", f"{text}</VirtualHost>"
 
@@ -223,6 +228,54 @@ def assets(serve: Serve) -> None:
     assert "PATH_INFO=/where.txt" in ask(running, "/where.txt").body
 
 
+def owners(serve: Serve) -> None:
+    """Each site runs as its owner, and no other process group may read it."""
+    directory = new_directory()
+    try:
+        owned(serve, directory / "owners.txt")
+    finally:
+        shutil.rmtree(directory)
+
+
+def owned(serve: Serve, map_file: Path) -> None:
+    users = {"alice": "games", "bob": "mail", "van": "nobody"}
+    hosts = {HOST: "alice", "two.domain.org": "bob", "other.domain.org": "van"}
+    map_file.write_text(f"{HOST} alice\ntwo.domain.org bob\n")
+    running = serve("daemon", changes=owners_changes(users, map_file))
+    for host, owner in hosts.items():
+        wsgi = running.tree.deploy(host, "inside") / "wsgi"
+        if os.geteuid() == 0:
+            os.chown(wsgi, pwd.getpwnam(users[owner]).pw_uid, -1)
+            wsgi.chmod(0o700)
+    for host, owner in hosts.items():
+        said = ask(running, "/", host.upper() + ".:80").json
+        assert said["process_group"] == ("van-others" if owner == "van" else f"van-{owner}")
+        if os.geteuid() == 0:
+            assert said["user"] == users[owner]
+    map_file.write_text(f"{HOST} bob\n")
+    if os.geteuid() == 0:
+        wait(lambda: ask(running).status == 500, "the map is read again", tell=running.httpd.log)
+        running.httpd.wait_for_line(f"{HOST}.*VAN015")
+
+
+def owners_changes(users: dict[str, str], map_file: Path) -> Changes:
+    """The page's changes, with ``users`` of this machine in place of its owners."""
+    daemon = pages.block(pages.DAEMON)
+    line = daemon[daemon.index("WSGIDaemonProcess") : daemon.index("<VirtualHost")]
+    processes = pages.block("server:owners")
+    for owner, user in users.items():
+        group = grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name
+        processes = pages.replaced(
+            processes, (f"user={owner} group={owner}", f"user={user} group={group}")
+        )
+    old, new = with_block("vhost:owners")
+    return (
+        (line, processes),
+        ("WSGIProcessGroup mod_wsgi_van", "WSGIProcessGroup %{ENV:VAN_GROUP}"),
+        (old, new.replace("/etc/mod_wsgi_van/owners.txt", str(map_file))),
+    )
+
+
 CHECKS: dict[str, Callable[[Serve], None]] = {
     pages.DAEMON: daemon,
     pages.EMBEDDED: embedded,
@@ -234,6 +287,8 @@ CHECKS: dict[str, Callable[[Serve], None]] = {
     "vhost:proxy": proxy,
     "vhost:proxy of another": untrusted,
     "vhost:assets": assets,
+    "server:owners": owners,
+    "vhost:owners": owners,
 }
 
 
