@@ -19,7 +19,8 @@ from typing import Any
 from mod_wsgi_van.cli.problem import Unusable
 
 _PROGRAMS = ("apache2", "httpd")
-# Debian and RHEL keep it in sbin, which is not on everybody's PATH; Homebrew for Apple, for Intel.
+# Debian and RHEL keep httpd in sbin, which is not on everybody's PATH. Homebrew keeps it in the last
+# two, on processors of Apple and of Intel.
 _DIRECTORIES = (
     "/usr/sbin",
     "/usr/local/sbin",
@@ -38,8 +39,8 @@ _USERS = ("www-data", "apache", "_www", "http", "nobody")
 _MPMS = ("event", "worker", "prefork")
 _LOCALE = "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8"
 
-# Nothing of the caller's environment but this: PYTHON* and the PATH of an active environment
-# change which Python mod_wsgi starts.
+# httpd gets nothing of the caller's environment but this: PYTHON* and the PATH of an active
+# environment change which Python mod_wsgi starts.
 ENVIRON = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "LANG": _LOCALE,
@@ -143,7 +144,7 @@ class Private:
 
 
 def static(settings: Mapping[str, Any]) -> str:
-    """The base path where the README's way to serve static files fits, "" elsewhere.
+    """The base path where the manual's way to serve static files fits, "" elsewhere.
 
     mod_rewrite knows the whole name, not the parts of a pattern, and has no quoting that is the
     same in a condition and in a substitution.
@@ -208,11 +209,13 @@ def _wsgi(apache: Apache, root: Path) -> list[str]:
         "WSGIRestrictEmbedded On",
         f"WSGIDaemonProcess van processes=1 threads={THREADS} display-name=%{{GROUP}}"
         f" lang={_LOCALE} locale={_LOCALE} python-path={quoted(root / 'python')}"
-        f" home={quoted(root)}",  # the user's need not exist, and then the daemon does not start
+        f" home={quoted(root)}",  # without it the daemon does not start where its user has no home
         "WSGIProcessGroup van",
         "WSGIApplicationGroup %{GLOBAL}",
+        "WSGIPassAuthorization On",
+        "WSGIChunkedRequest On",
         f"WSGIScriptAlias / {script}",
-        # Instance before the first request, so that what is wrong is known at once.
+        # Import the script before the first request: what is wrong is known at once.
         f"WSGIImportScript {script} process-group=van application-group=%{{GLOBAL}}",
         "UseCanonicalName Off",
         "<Directory />",

@@ -14,6 +14,7 @@ from mod_wsgi_van.cli.problem import Problem, Unusable
 from tests.cli.conftest import ENDING
 from tests.cli.running import APP, Command, deploy, get
 from tests.support.children import descendants, runs
+from tests.support.connection import raw
 from tests.support.waiting import wait
 
 Start = Callable[..., Command]
@@ -99,6 +100,26 @@ def test_settings_reach_the_router(server: str, base: Path, command: Start) -> N
         *("--module-name", "main", "--object-name", "site"),
     )
     assert get(running.wait_ready(), "www.a.example") == (200, "release main")
+
+
+ECHO = """\
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [environ.get("HTTP_AUTHORIZATION", "none").encode(), environ["wsgi.input"].read(5)]
+"""
+
+
+def test_applications_get_passwords_and_chunked_bodies(
+    server: str, base: Path, command: Start
+) -> None:
+    (base / ".releases/1/wsgi/app.py").write_text(ECHO)
+    running = command("serve", str(base), "--port", "0", "--server", server)
+    request = (
+        b"POST / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\nAuthorization: Basic eDp5\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n"
+    )
+    answer = raw(running.wait_ready(), request)
+    assert (answer.status, answer.body) == (200, "Basic eDp5abcde")
 
 
 def test_a_relative_base_path_is_of_the_callers_directory(
