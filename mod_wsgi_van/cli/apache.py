@@ -19,8 +19,8 @@ from typing import Any
 from mod_wsgi_van.cli.problem import Unusable
 
 _PROGRAMS = ("apache2", "httpd")
-# Debian and RHEL keep httpd in sbin, which is not on everybody's PATH. Homebrew keeps it in the last
-# two, on processors of Apple and of Intel.
+# Debian and RHEL keep httpd in sbin, which is not on everybody's PATH. Homebrew has one directory
+# for processors of Apple and one for those of Intel.
 _DIRECTORIES = (
     "/usr/sbin",
     "/usr/local/sbin",
@@ -230,6 +230,7 @@ def _static(base: str) -> list[str]:
     below = base.rstrip("/") + "/%{SERVER_NAME}/static"
     return [
         "RewriteEngine On",
+        r'RewriteCond "%{REQUEST_URI}" "!/\.(?!well-known/)"',  # no .git, no .env
         f'RewriteCond "{below}%{{REQUEST_URI}}" -f',
         f'RewriteRule "^/(.+)" "{below}/$1" [L]',
     ]

@@ -31,11 +31,18 @@ def test_static_files_are_served_by_httpd(base: Path, command: Callable[..., Com
     static = base / ".releases/1/static/with space"
     static.mkdir(parents=True)
     (static / "a.css").write_text("of release 1")
+    for name in (".env", ".well-known/acme"):
+        path = base / ".releases/1/static" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("a file")
     running = command("serve", str(base), "--port", "0", "--server", "apache")
     port = running.wait_ready()
     assert get(port, "A.Example.", "/with%20space/a.css") == (200, "of release 1")
     assert get(port, "a.example", "/with%20space/b.css") == (200, "release 1")
     assert get(port, "a.example", "/with%20space/") == (200, "release 1")
+    assert get(port, "a.example", "/.env") == (200, "release 1")
+    assert get(port, "a.example", "/%2eenv") == (200, "release 1")
+    assert get(port, "a.example", "/.well-known/acme") == (200, "a file")
     deploy(base, 2)
     assert get(port, "a.example", "/with%20space/a.css")[1].startswith("release ")
 
