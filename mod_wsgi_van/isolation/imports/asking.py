@@ -9,17 +9,9 @@ from __future__ import annotations
 import builtins
 import sys
 from collections.abc import Callable
-from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from mod_wsgi_van.isolation.imports.system import System
-
-# The name in a private builtins dictionary under which its System stands.
-MARK = "__mod_wsgi_van_release__"
-
-Builtins = dict[str, Any]
-Caller = Callable[..., Any]
+from mod_wsgi_van.isolation.imports.system import MARK, Caller, System, caller
 
 
 def asking(
@@ -43,15 +35,6 @@ def asking(
             return found
         frame = frame.f_back
     return None
-
-
-def _call(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-    return function(*args, **kwargs)
-
-
-def caller(names: Builtins) -> Caller:
-    """A function that calls its first argument from a frame with these builtins."""
-    return FunctionType(_call.__code__, {"__builtins__": names, "__name__": __name__}, "_call")
 
 
 # Calls on behalf of nobody, whatever release stands further up the stack: a shared module that is

@@ -16,12 +16,11 @@ import operator
 import threading
 import weakref
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mod_wsgi_van.isolation.imports.internals import frozen_code, real_modules
-
-if TYPE_CHECKING:
-    from mod_wsgi_van.isolation.imports.system import System
+from mod_wsgi_van.isolation.imports.standins import table
+from mod_wsgi_van.isolation.imports.system import System
 
 # Seconds to wait for another release that initialises the same file: a C function that never
 # returns must not stop others for ever, and beside it they are no worse off than with one vhost.
@@ -55,7 +54,7 @@ def after_fork() -> None:
 def create_dynamic(system: System, spec: Any, file: Any = None) -> Any:
     """``_imp.create_dynamic``, one at a time for each file, whichever releases load it."""
     # Its stand-in must be there before: nobody else changes the entry while this runs.
-    system.modules.announce(spec.name)
+    table.announce(spec.name, system.modules)
     with _files_lock:
         lock = _files.setdefault(spec.origin, threading.RLock())
     mine = lock.acquire(timeout=_PATIENCE)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mod_wsgi_van.isolation.imports.asking import asking, unasked
 from mod_wsgi_van.isolation.imports.internals import is_initializing, real_modules
+from mod_wsgi_van.isolation.imports.sharing import provides
 from mod_wsgi_van.isolation.imports.standins import StandIn, table
-
-if TYPE_CHECKING:
-    from mod_wsgi_van.isolation.imports.system import System
+from mod_wsgi_van.isolation.imports.system import System
 
 Import = Callable[..., Any]
 _MISSING = object()
@@ -109,9 +108,9 @@ def make_real_find_and_load(original: Import) -> Import:
         if stands or module is _MISSING:
             system = asking(2)
             if system is not None:
-                if system.provides(name):
+                if provides(system, name):
                     return system.import_module(name)
-                # Instance for a vhost, but not by it: nothing of it may stay in the shared module.
+                # A shared module is loaded because a vhost needs it: it must keep nothing of it.
                 return unasked(original, name, import_)
             if stands:
                 if (genuine := object.__getattribute__(module, "genuine")) is not None:

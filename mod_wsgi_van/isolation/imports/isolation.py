@@ -12,11 +12,13 @@ from mod_wsgi_van.errors import BadObject, LoadError
 from mod_wsgi_van.interpreter.collector import collector
 from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.imports import internals
+from mod_wsgi_van.isolation.imports.building import add_site_packages, build
 from mod_wsgi_van.isolation.imports.contexts import Made, forget_values
 from mod_wsgi_van.isolation.imports.failure import import_failed
 from mod_wsgi_van.isolation.imports.purge import purge
+from mod_wsgi_van.isolation.imports.standins import table
 from mod_wsgi_van.isolation.imports.system import System
-from mod_wsgi_van.isolation.imports.threads import hooks
+from mod_wsgi_van.isolation.imports.threads import replacements
 from mod_wsgi_van.wsgi import Application
 
 _log = logging.getLogger(__name__)
@@ -40,7 +42,7 @@ class ImportsIsolation:
         internals.check()
         with self._lock:
             if not self._hooked:
-                hooks.install()
+                replacements.install()
                 self._hooked = True
         system, application, error = _load(source)
         if error is None:
@@ -64,7 +66,7 @@ class ImportsIsolation:
         with self._lock:
             hooked, self._hooked = self._hooked, False
         if hooked:
-            hooks.uninstall()
+            replacements.uninstall()
 
     def after_fork(self) -> None:
         """Nothing to forget: a release works in a child as it did in the parent."""
@@ -129,7 +131,8 @@ def _load(source: Source) -> tuple[Any, Any, LoadError | None]:
     """
     system = None
     try:
-        system = System(source)
+        system = build(source)
+        add_site_packages(system, source.site_packages)
         module = system.import_module(source.module_name)
     except BaseException as exc:  # an application may exit, or interrupt itself
         return system, None, import_failed(source, exc)
@@ -167,4 +170,4 @@ def _retire(system: System) -> None:
         system.run_exit_handlers(report)
         purge(system, report)
     finally:
-        system.close()
+        table.close(system.modules)

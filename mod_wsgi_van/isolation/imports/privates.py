@@ -10,31 +10,11 @@ import _posixsubprocess
 import os
 import sys
 from types import ModuleType, SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mod_wsgi_van.isolation.imports.contexts import private_contextvars
 from mod_wsgi_van.isolation.imports.internals import environ_data, set_environ_data
-
-if TYPE_CHECKING:
-    from mod_wsgi_van.isolation.imports.system import System
-
-PRIVATE = frozenset(
-    {
-        # import state
-        "sys", "builtins", "_imp", "imp", "importlib", "_frozen_importlib",
-        "_frozen_importlib_external", "pkgutil", "runpy", "zipimport", "site", "atexit",
-        # setuptools brings a distutils of its own through sys.meta_path
-        "distutils",
-        # paths below sys.prefix
-        "sysconfig",
-        # the environment, and what hands it to children
-        "os", "posixpath", "subprocess", "_posixsubprocess", "multiprocessing",
-        # settings
-        "logging", "warnings", "sqlite3", "_sqlite3",
-        # what threads keep of a release
-        "contextvars",
-    }
-)  # fmt: skip
+from mod_wsgi_van.isolation.imports.system import System
 
 
 def prepare(system: System) -> None:
@@ -48,14 +28,14 @@ def prepare(system: System) -> None:
         private_contextvars(system.context_variables),
     )
     for module in made:
-        dict.__setitem__(system.modules, module.__name__, module)
+        system.place(module.__name__, module)
 
 
 def load_early(system: System) -> None:
     """Load the copies that must be changed before anybody else can see them."""
     _make_os_private(system, system.import_module("os"))
     # Without its C half, which all interpreters' modules share, warnings.py keeps its own filters.
-    dict.__setitem__(system.modules, "_warnings", None)
+    system.place("_warnings", None)
     try:
         system.import_module("warnings")
     finally:

@@ -14,13 +14,10 @@ import sys
 import urllib.parse
 from collections.abc import Callable
 from types import FunctionType, MethodType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mod_wsgi_van.isolation.imports import internals
-from mod_wsgi_van.isolation.imports.asking import MARK
-
-if TYPE_CHECKING:
-    from mod_wsgi_van.isolation.imports.system import System
+from mod_wsgi_van.isolation.imports.system import MARK, System
 
 Report = Callable[[str], None]
 

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import copy
 import functools
+import sys
 import threading
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mod_wsgi_van.isolation.imports.asking import asking
 from mod_wsgi_van.isolation.imports.internals import is_initializing, load_real, real_modules
-
-if TYPE_CHECKING:
-    from mod_wsgi_van.isolation.imports.system import System
+from mod_wsgi_van.isolation.imports.system import System
 
 _MISSING = object()
 
@@ -98,10 +97,15 @@ def _spec(stand_in: StandIn, name: str, system: System | None) -> Any:
 
 
 class _Table:
-    """The stand-ins of this interpreter. ``_lock`` guards ``_stand_ins`` and their holders."""
+    """The stand-ins of this interpreter, and who has a module of their names.
+
+    A holder is a release, known by the identity of its table of modules. ``_lock`` guards
+    ``_names`` and ``_stand_ins`` with their holders.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()  # re-entrant: a finalizer may import in the middle
+        self._names: dict[int, set[str]] = {}
         self._stand_ins: dict[str, StandIn] = {}
         self._restorers: dict[str, tuple[Any, type]] = {}
 
@@ -109,29 +113,43 @@ class _Table:
         """Another thread may have held the lock when the process forked."""
         self._lock = threading.RLock()
 
+    def open(self, holder: object) -> None:
+        """A release begins."""
+        self._names[id(holder)] = set()
+
     def announce(self, name: str, holder: object) -> None:
-        """A release, known by ``holder``, has a module of this name."""
+        """A release has a module of this name, or is about to."""
+        if name in self._names.get(id(holder), ()) or not _needs_stand_in(name):
+            return
         with self._lock:
+            names = self._names.get(id(holder))
+            if names is None:  # closed; a thread that is left of it imports
+                return
             stand_in = self._stand_ins.get(name)
             if stand_in is None:
                 stand_in = self._stand_ins[name] = StandIn(name, real_modules.get(name))
                 real_modules[name] = stand_in
             _holders(stand_in).add(id(holder))
+            names.add(name)
 
-    def withdraw(self, name: str, holder: object) -> None:
-        """A release that had announced the name is retired."""
+    def close(self, holder: object) -> None:
+        """A release is retired: take its names out of the real table. May be called twice."""
         with self._lock:
-            stand_in = self._stand_ins[name]
-            _holders(stand_in).discard(id(holder))
-            if _holders(stand_in):
-                return
-            del self._stand_ins[name]
-            self._restorers.pop(name, None)
-            genuine = object.__getattribute__(stand_in, "genuine")
-            if genuine is not None:
-                real_modules[name] = genuine
-            elif real_modules.get(name) is stand_in:
-                del real_modules[name]
+            for name in self._names.pop(id(holder), ()):
+                self._withdraw(name, id(holder))
+
+    def _withdraw(self, name: str, holder: int) -> None:
+        stand_in = self._stand_ins[name]
+        _holders(stand_in).discard(holder)
+        if _holders(stand_in):
+            return
+        del self._stand_ins[name]
+        self._restorers.pop(name, None)
+        genuine = object.__getattribute__(stand_in, "genuine")
+        if genuine is not None:
+            real_modules[name] = genuine
+        elif real_modules.get(name) is stand_in:
+            del real_modules[name]
 
     def load_genuine(self, name: str, load: Callable[[str], Any]) -> Any:
         """Load the daemon's own module of a name that stands for vhosts' modules by now."""
@@ -163,6 +181,13 @@ class _Table:
             known = (shown, type("Restorer", (), {"__del__": staticmethod(put_back)}))
             self._restorers[name] = known
         return known[1]()
+
+
+def _needs_stand_in(name: object) -> bool:
+    """Shared modules stand in the real table themselves, and copies are found by import alone."""
+    if not isinstance(name, str) or name == "__main__":
+        return False
+    return name.partition(".")[0] not in sys.stdlib_module_names
 
 
 def _holders(stand_in: StandIn) -> set[int]:

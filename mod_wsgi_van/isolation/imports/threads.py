@@ -27,7 +27,7 @@ def _make_starter(original: Callable[..., Any]) -> Callable[..., Any]:
     return start
 
 
-class Hooks:
+class Replacements:
     """The functions of this interpreter that ask on whose behalf they are called.
 
     They are in place from the first load until the last isolation is shut down. ``_lock`` guards
@@ -71,7 +71,7 @@ class Hooks:
         setattr(owner, name, make(original))
 
 
-hooks = Hooks()
+replacements = Replacements()
 
 
 def _before_fork() -> None:
