@@ -12,12 +12,27 @@ from integration import comparison
 from integration.server import flavours, programs
 from integration.server.flavours import Flavour
 from integration.server.running import Running, prepare
+from tests.support.children import adopt_orphans, end_all, none_left
 from tests.support.places import new_directory
 
 Serve = Callable[..., Running]
 
 SERVERS = pytest.StashKey[list[Running]]()
 FAILED = pytest.StashKey[bool]()
+
+
+def pytest_sessionstart() -> None:
+    adopt_orphans()
+
+
+def pytest_sessionfinish() -> None:
+    end_all()
+
+
+@pytest.fixture(autouse=True)
+def no_process_left() -> Iterator[None]:
+    with none_left():
+        yield
 
 
 def pytest_configure(config: pytest.Config) -> None:

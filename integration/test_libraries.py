@@ -13,6 +13,7 @@ from integration.server.httpd import daemons
 from integration.server.running import Running
 from integration.sites.libraries import DJANGO5, NUMPY2
 from tests.support.environments import environment
+from tests.support.memory import resident
 from tests.support.waiting import wait
 
 HOST = "one.domain.org"
@@ -32,12 +33,6 @@ def deploy_and_wait(running: Running, application: str, release: int, env: Path)
     wait(live, f"release {release}", tell=running.httpd.log)
 
 
-def resident(pid: int) -> float:
-    """Megabytes."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) / 1024
-
-
 @only_once
 def test_memory_over_60_reloads_of_django(serve: Serve, flavour: Flavour) -> None:
     running = serve("daemon")
@@ -45,7 +40,7 @@ def test_memory_over_60_reloads_of_django(serve: Serve, flavour: Flavour) -> Non
     sizes = []
     for release in range(1, 62):
         deploy_and_wait(running, "django", release, env)
-        sizes.append(resident(daemons(running.httpd)[0]))
+        sizes.append(resident(daemons(running.httpd)[0]) / (1 << 20))
     said = f"{sizes[0]:.0f} MB -> {sizes[-1]:.0f} MB"
     comparison.record("memory over 60 reloads of Django 5.2", f"{flavour.name} daemon", said)
     assert sizes[-1] <= 1.5 * sizes[9], sizes

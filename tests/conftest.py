@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from mod_wsgi_van import Router
 from tests.support.children import adopt_orphans, end_all, none_left
+from tests.support.descriptors import descriptors
 from tests.support.waiting import wait
 
 
@@ -23,31 +23,22 @@ def pytest_sessionfinish() -> None:
     end_all()
 
 
-def _descriptors() -> dict[str, str]:
-    found = {}
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            found[name] = os.readlink(f"/proc/self/fd/{name}")
-        except OSError:
-            pass
-    return found
-
-
 @pytest.fixture(autouse=True)
 def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
-    threads, descriptors = set(threading.enumerate()), _descriptors()
+    threads, opened = set(threading.enumerate()), descriptors()
     with none_left():
         yield
     if request.node.get_closest_marker("leaves_threads") is None:
         wait(
             lambda: not set(threading.enumerate()) - threads,
             "the end of the threads that the test began",
+            seconds=20,
             tell=lambda: str(set(threading.enumerate()) - threads),
         )
     left_open = {
         name: target
-        for name, target in _descriptors().items()
-        if descriptors.get(name) != target and not target.startswith("/proc/")
+        for name, target in descriptors().items()
+        if opened.get(name) != target and not target.startswith("/proc/")
     }
     assert not left_open, f"descriptors left behind: {left_open}"
 

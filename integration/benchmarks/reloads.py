@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gc
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from integration.benchmarks.figures import print_table, quick
 from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.imports import ImportsIsolation
 from tests.support.environments import environment, site_packages
+from tests.support.memory import private
 
 FLAT_KB = 50
 
@@ -56,10 +56,9 @@ def app(environ, start_response):
 """
 
 
-def private_kb() -> int:
+def settled_memory() -> int:
     gc.collect()
-    text = Path("/proc/self/smaps_rollup").read_text()
-    return sum(map(int, re.findall(r"^Private_\w+:\s+(\d+)", text, re.MULTILINE)))
+    return private()
 
 
 def reload(directory: Path, packages: str, use: str, times: int) -> dict[str, object]:
@@ -82,7 +81,7 @@ def reload(directory: Path, packages: str, use: str, times: int) -> dict[str, ob
     settled = 0
     for number in range(times):
         if number == times // 2:
-            settled = private_kb()
+            settled = settled_memory()
         try:
             loaded = isolation.load(source)
             loaded.application({"PATH_INFO": "/"}, lambda *head: _write)
@@ -90,7 +89,7 @@ def reload(directory: Path, packages: str, use: str, times: int) -> dict[str, ob
         except Exception as error:
             return {"error": f"at load {number + 1}: {error}"}
     isolation.shutdown()
-    return {"kb": round((private_kb() - settled) / (times - times // 2))}
+    return {"kb": round((settled_memory() - settled) / 1024 / (times - times // 2))}
 
 
 def _write(data: bytes) -> None:

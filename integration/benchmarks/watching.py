@@ -23,6 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.descriptors import descriptors, inotify_watches
+from tests.support.memory import resident
+from tests.support.threads import busy
+
 IDLE = 5.0  # seconds
 BUSY_THREADS = 4
 PATIENCE = 10.0  # seconds until a swap counts as missed
@@ -100,12 +104,6 @@ def build(base: Path, count: int) -> None:
         (base / f"host{number}").symlink_to(f".builds/host{number}")
 
 
-def _rss() -> float:
-    """KB."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGESIZE") / 1024
-
-
 def _system_calls() -> float | None:
     """System calls per second of all threads while this one sleeps; None without strace."""
     if shutil.which("strace") is None:
@@ -119,21 +117,6 @@ def _system_calls() -> float | None:
     return int(total[0]) / IDLE if total else None
 
 
-def _descriptors() -> tuple[int, int, int]:
-    """Descriptors, inotify instances and inotify watches of this process."""
-    total = instances = watches = 0
-    for link in Path("/proc/self/fd").iterdir():
-        try:
-            target = os.readlink(link)
-            info = Path(f"/proc/self/fdinfo/{link.name}").read_text()
-        except OSError:
-            continue
-        total += 1
-        instances += "inotify" in target
-        watches += info.count("inotify wd:")
-    return total, instances, watches
-
-
 def measure(way: str, base: str, count: int) -> dict[str, Any]:
     """Runs in a process of its own."""
     seen: dict[str, int] = {}
@@ -143,17 +126,20 @@ def measure(way: str, base: str, count: int) -> dict[str, Any]:
 
     started = WAYS[way](base, stale)
     started.watch("host0", f"{base}/host0/wsgi")  # imports and first allocations
-    rss, begin = _rss(), time.perf_counter()
+    rss, begin = resident(), time.perf_counter()
     for number in range(1, count):
         started.watch(f"host{number}", f"{base}/host{number}/wsgi")
     row: dict[str, Any] = {"arm_s": time.perf_counter() - begin}
-    row["rss_kb"] = (_rss() - rss) / count
+    row["rss_kb"] = (resident() - rss) / count / 1024
     row["threads"] = threading.active_count()
-    row["fds"], row["instances"], row["watches"] = _descriptors()
+    targets = list(descriptors().values())
+    row["fds"], row["watches"] = len(targets), inotify_watches()
+    row["instances"] = sum("inotify" in target for target in targets)
     row.update(_idle(seen))
     if way != "none":
         row["swap"] = _swaps(base, count, seen, 300, 0.005)
-        row["busy"] = _busy(lambda: _swaps(base, count, seen, 100, 0.05))
+        with busy(BUSY_THREADS):
+            row["busy"] = _swaps(base, count, seen, 100, 0.05)
     begin = time.perf_counter()
     started.stop()
     row["stop_ms"] = (time.perf_counter() - begin) * 1000
@@ -170,24 +156,6 @@ def _idle(seen: dict[str, int]) -> dict[str, float | None]:
     time.sleep(IDLE)
     used = time.process_time() - cpu
     return {"idle_cpu": used / IDLE * 100, "idle_calls": _system_calls()}
-
-
-def _busy(work: Callable[[], dict[str, float]]) -> dict[str, float]:
-    done = threading.Event()
-
-    def spin() -> None:
-        while not done.is_set():
-            sum(range(1000))
-
-    threads = [threading.Thread(target=spin) for _ in range(BUSY_THREADS)]
-    for thread in threads:
-        thread.start()
-    try:
-        return work()
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join()
 
 
 SWAPPER = """

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import io
 import os
-import re
 import socket
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from mod_wsgi_van.isolation.imports import ImportsIsolation
 from mod_wsgi_van.isolation.process import ProcessIsolation
 from mod_wsgi_van.isolation.process.frames import CHUNK_BYTES
 from mod_wsgi_van.wsgi import Application
+from tests.support import memory
 from tests.support.environments import environment, site_packages
 
 KB, MB = 1 << 10, 1 << 20
@@ -219,7 +219,7 @@ def memory_and_starts(base: Path, env: Path, rounds: int) -> None:
                     pid, imports = eval(request(release.application, "/about"))
                     first.append((time.perf_counter() - begun) * 1000)
                     beyond.append(first[-1] - imports * 1000)
-                    private.append(private_memory(pid) / MB if pid != os.getpid() else 0.0)
+                    private.append(memory.private(pid) / MB if pid != os.getpid() else 0.0)
                 while pid != os.getpid() and Path(f"/proc/{pid}").exists():
                     time.sleep(0.005)  # its end must not weigh on the next start
             isolation.shutdown()
@@ -227,11 +227,6 @@ def memory_and_starts(base: Path, env: Path, rounds: int) -> None:
             rows.append([name, kind, spread(first[1:], 0), spread(beyond[1:], 0), held])
     heads = ["application", "", "first answer, ms", "beyond its imports, ms", "private MB idle"]
     print_table("A cold vhost, or a new release", heads, rows)
-
-
-def private_memory(pid: int) -> int:
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return sum(int(kb) * 1024 for kb in re.findall(r"^Private_\w+:\s+(\d+)", text, re.MULTILINE))
 
 
 def streams(base: Path, env: Path, rounds: int) -> None:

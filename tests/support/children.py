@@ -9,7 +9,7 @@ import signal
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -87,7 +87,7 @@ def adopt_orphans() -> None:
         raise OSError(ctypes.get_errno(), "prctl")
 
 
-def end_all(but: set[int] = frozenset()) -> None:  # type: ignore[assignment]
+def end_all(but: Set[int] = frozenset()) -> None:
     """Kill the processes below this one until there is none but those of ``but``."""
     while left := [pid for pid in descendants(os.getpid()) - but if runs(pid)]:
         for pid in left:
@@ -99,7 +99,7 @@ def end_all(but: set[int] = frozenset()) -> None:  # type: ignore[assignment]
     _reap(but)
 
 
-def _reap(but: set[int]) -> None:
+def _reap(but: Set[int]) -> None:
     for pid in descendants(os.getpid()) - but:
         try:
             os.waitpid(pid, os.WNOHANG)

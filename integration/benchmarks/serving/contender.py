@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from pathlib import Path
 
 from integration.server.configuration import Layout, surroundings
 from integration.server.flavours import Flavour
@@ -19,6 +17,7 @@ from integration.sites.tree import Tree
 from tests.support.children import descendants
 from tests.support.connection import free_port
 from tests.support.environments import environment
+from tests.support.memory import private
 from tests.support.places import new_directory
 
 GUNICORN = ("gunicorn==23.0.0", *FLASK3)
@@ -59,7 +58,7 @@ class Contender(ABC):
 
     def private(self) -> int:
         """Bytes of private memory of all these processes."""
-        return sum(private_memory(pid) for pid in self.pids())
+        return sum(private(pid) for pid in self.pids())
 
     def end(self) -> None:
         self.running.end()
@@ -180,12 +179,3 @@ def _proxies(layout: Layout, hosts: list[str]) -> str:
         lines += [f'ProxyPass / "unix:{layout.root}/{host}.sock|http://{host}/" retry=0']
         lines += ["</VirtualHost>"]
     return "\n".join([*lines, ""])
-
-
-def private_memory(pid: int) -> int:
-    """Bytes that are in no other process, 0 when it has ended meanwhile."""
-    try:
-        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    except OSError:
-        return 0
-    return sum(int(kb) << 10 for kb in re.findall(r"^Private_\w+:\s+(\d+)", text, re.MULTILINE))

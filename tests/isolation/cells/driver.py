@@ -1,7 +1,7 @@
 """Hammers vhosts in this process from many threads and reports every answer that is not as in a
 process of the vhost's own.
 
-Run by each interpreter, with mod_wsgi_van and watchdog on its path alone; stdin and stdout: JSON.
+Run by each interpreter; on its path are the project and watchdog alone. stdin and stdout: JSON.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import random
 import sys
 import threading
 import traceback
-from collections.abc import Callable
 from typing import Any
 
 from mod_wsgi_van.isolation.contract import Instance, Source
 from mod_wsgi_van.isolation.imports import ImportsIsolation
+from tests.support.threads import in_threads
 
 Failures = dict[str, list[str]]
 THREADS = 8
@@ -89,7 +89,7 @@ class Run:
                         for vhost in (own,) if self.job.get("apart") else (own, other):
                             self.ask(vhost, cell, turn)
 
-        _in_threads([lambda n=n: work(n) for n in range(self.job.get("threads", THREADS))])
+        in_threads(THREADS, work)
         return self.failures
 
     def stress(self) -> Failures:
@@ -117,7 +117,7 @@ class Run:
 
         churner = threading.Thread(target=churn)
         churner.start()
-        _in_threads([lambda n=n: work(n) for n in range(THREADS)])
+        in_threads(THREADS, work)
         done.set()
         churner.join()
         return self.failures
@@ -140,14 +140,6 @@ class Run:
     def fail(self, cell: str, text: str) -> None:
         with self.lock:
             self.failures.setdefault(cell, []).append(text[-3000:])
-
-
-def _in_threads(tasks: list[Callable[[], None]]) -> None:
-    threads = [threading.Thread(target=task) for task in tasks]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
 
 
 if __name__ == "__main__":

@@ -1,20 +1,18 @@
-"""Loads a vhost again and again beside its predecessor, as deploys do, and reports memory in KB.
+"""Loads a vhost again and again beside its predecessor, as deploys do, and reports its memory.
 
-Run by each interpreter, with mod_wsgi_van and watchdog on its path alone; stdin and stdout: JSON.
+Run by each interpreter; on its path are the project and watchdog alone. stdin and stdout: JSON.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import sys
-import time
 import weakref
-from pathlib import Path
 from typing import Any
 
 from mod_wsgi_van.isolation.contract import Instance, Source
 from mod_wsgi_van.isolation.imports import ImportsIsolation
+from tests.support.memory import resident
 
 
 def main() -> None:
@@ -24,7 +22,6 @@ def main() -> None:
     source = Source(**described)
     isolation = ImportsIsolation()
     memory, applications, current = [], [], None
-    began = time.monotonic()
     for _ in range(job["times"]):
         new = isolation.load(source)
         ask(new, job["cell"])
@@ -33,13 +30,12 @@ def main() -> None:
             current.retire()
         current = new
         memory.append(resident())
-    seconds = time.monotonic() - began
     del new
     alive = sum(application() is not None for application in applications)
     assert current is not None
     current.retire()
     isolation.shutdown()
-    print("\n" + json.dumps({"memory": memory, "alive": alive, "seconds": seconds}))
+    print("\n" + json.dumps({"memory": memory, "alive": alive}))
 
 
 def ask(loaded: Instance, cell: str) -> None:
@@ -47,11 +43,6 @@ def ask(loaded: Instance, cell: str) -> None:
     said = []
     answer = b"".join(loaded.application(environ, lambda status, headers: said.append(status)))
     assert said == ["200 OK"] and answer, said
-
-
-def resident() -> int:
-    status = Path("/proc/self/status").read_text()
-    return int(re.findall(r"VmRSS:\s+(\d+)", status)[0])
 
 
 if __name__ == "__main__":

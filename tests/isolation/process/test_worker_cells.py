@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from random import Random
 
@@ -14,6 +13,7 @@ from mod_wsgi_van.settings import Settings
 from tests.isolation import libraries
 from tests.isolation.cells import CELLS, answers_alone, make_vhost
 from tests.support.pythons import interpreter
+from tests.support.threads import in_threads
 
 THREADS = 8
 OLDER = ((3, 8), (3, 9), (3, 10))
@@ -87,10 +87,6 @@ def test_two_vhosts_eight_threads(
                 if [answer] != expected[vhost][cell]:
                     failures[cell] = f"{answer!r} instead of {expected[vhost][cell]!r}"
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(THREADS, work)
     isolation.shutdown()
     assert failures == {}
