@@ -20,13 +20,13 @@ class VanError(Exception):
 
 
 class BadHost(VanError):
-    """The Host header cannot name a vhost; the client gets 400."""
+    """The Host header cannot be the name of a site; the client gets 400."""
 
     code = "VAN001"
 
 
 class LoadError(VanError):
-    """The application of a vhost could not be loaded.
+    """The application of a site could not be loaded.
 
     ``details`` is the traceback as text ("" where there is none) and ``files`` the absolute paths
     that it names: a change in one of them is a reason to try again.
@@ -69,7 +69,7 @@ class UnsupportedPython(LoadError):
 
 
 class WorkerFailed(LoadError):
-    """The worker process of a vhost could not be started or ended before it was ready."""
+    """The worker process of a site could not be started or ended before it was ready."""
 
     code = "VAN007"
 
@@ -81,7 +81,7 @@ class HookFailed(LoadError):
 
 
 class Unreadable(HookFailed):
-    """What decides the version of a vhost may not be read by this process."""
+    """What decides the version of a site may not be read by this process."""
 
     code = "VAN015"
 

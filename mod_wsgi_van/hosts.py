@@ -1,6 +1,6 @@
-"""From the Host header to the directory of a vhost, as Apache and mod_vhost_alias do it.
+"""From the Host header to the directory of a site, as Apache and mod_vhost_alias do it.
 
-Pure functions: nothing here touches the file system or knows which vhosts exist. What Apache does
+Pure functions: nothing here touches the file system or knows which sites exist. What Apache does
 was observed on a running httpd; the rows are in tests/data.
 """
 
@@ -22,7 +22,7 @@ _IPV6 = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::([0-9]{1,5}))?")
 def normalise(raw_host: str) -> str:
     """The host name in lower case, without port, one trailing dot or the brackets of IPv6.
 
-    Raises BadHost when no vhost can have that name.
+    Raises BadHost when no site can have that name.
     """
     match = _NAME.fullmatch(raw_host) or _IPV6.fullmatch(raw_host)
     if match is None:
@@ -127,7 +127,7 @@ class Pattern:
             position = match.end()
 
     def path(self, base: str, host: str, port: int = 80) -> str:
-        """The vhost's directory: absolute, below ``base``, symlinks not followed.
+        """The site's directory: absolute, below ``base``, symlinks not followed.
 
         ``base`` is absolute and not used by an absolute pattern, whose own text before its first
         specifier takes its place. ``host`` comes from ``normalise``. Raises BadHost when the text

@@ -140,7 +140,7 @@ class Private:
     root: Path  # its ServerRoot, with van.wsgi, run/ for its own files and python/ for imports
     listen: str  # address:port
     user: str  # as from daemon_user
-    static: str  # base path of vhosts whose static/ it serves itself, "" for none
+    static: str  # base path of sites whose static/ it serves itself, "" for none
 
 
 def static(settings: Mapping[str, Any]) -> str:

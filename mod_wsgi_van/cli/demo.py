@@ -1,4 +1,4 @@
-"""Makes two vhosts to play with: one plain, with a second and a broken release, one with Flask."""
+"""Makes two sites to play with: one plain, with a second and a broken release, one with Flask."""
 
 from __future__ import annotations
 
@@ -84,17 +84,17 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def _make_flask(vhost: Path) -> str:
-    """Why there is no Flask vhost, "" when there is one."""
-    python = vhost / ".venv/bin/python"
+def _make_flask(site: Path) -> str:
+    """Why there is no Flask site, "" when there is one."""
+    python = site / ".venv/bin/python"
     if _run(python, "-c", "import flask"):
         print("Installing Flask for the demo ...", flush=True)
-        failed = _run(interpreter(), "-m", "venv", "--clear", str(vhost / ".venv")) or _run(
+        failed = _run(interpreter(), "-m", "venv", "--clear", str(site / ".venv")) or _run(
             python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "flask>=3"
         )
         if failed:
             return failed
-    _write(vhost / "wsgi/app.py", _FLASK_APP)
+    _write(site / "wsgi/app.py", _FLASK_APP)
     return ""
 
 
@@ -132,12 +132,12 @@ def instructions(demo: Demo, port: int) -> str:
         "",
         "Open",
         f"  http://{HELLO}:{port}/",
-        f"  (no Flask vhost: {demo.no_flask})" if demo.no_flask else f"  http://{FLASK}:{port}/",
+        f"  (no Flask site: {demo.no_flask})" if demo.no_flask else f"  http://{FLASK}:{port}/",
         "",
         "Try in another terminal, and reload the page",
         f"  deploy release 2:  ln -sfn {_RELEASES}/hello-2 {hello}",
         f"  deploy a broken:   ln -sfn {_RELEASES}/hello-broken {hello}",
-        f"  delete the vhost:  rm {hello}",
+        f"  delete the site:   rm {hello}",
         f"  bring it back:     ln -sfn {_RELEASES}/hello-1 {hello}",
     ]
     if not demo.no_flask:

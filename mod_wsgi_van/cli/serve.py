@@ -38,7 +38,7 @@ def serve(order: Order, ready: Callable[[int], None], interruption: Interruption
 
 
 def _check_base(path: str) -> None:
-    """Raises Problem unless vhosts can be looked for there."""
+    """Raises Problem unless sites can be looked for there."""
     if not Path(path).is_dir():
         raise Problem(f"base path {path} is not a directory")
     if not os.access(path, os.R_OK | os.X_OK):

@@ -57,7 +57,7 @@ def open_directory() -> Iterator[Path]:
 
 @pytest.fixture
 def base(open_directory: Path) -> Path:
-    """Two releases of one vhost, the first one live."""
+    """Two releases of one site, the first one live."""
     path = open_directory / "www"
     for number in (1, 2):
         wsgi = path / f".releases/{number}/wsgi"

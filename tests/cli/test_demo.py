@@ -40,7 +40,7 @@ def test_what_it_tells_to_do_does_what_it_says(command: Callable[..., Command]) 
     do("deploy a broken")
     wait(lambda: "broken on purpose" in "".join(running.err), "the log says what is broken")
     answers(demo.HELLO, 200, "Hello from release 2")
-    do("delete the vhost")
+    do("delete the site")
     answers(demo.HELLO, 404, "")
     do("bring it back")
     answers(demo.HELLO, 200, "Hello from release 1")
@@ -51,14 +51,14 @@ def test_what_it_tells_to_do_does_what_it_says(command: Callable[..., Command]) 
 
 
 def test_making_it_again_starts_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "_make_flask", lambda vhost: "not in this test")
+    monkeypatch.setattr(demo, "_make_flask", lambda site: "not in this test")
     base = tmp_path / "base"
     demo.make(base)
     (base / demo.HELLO).unlink()
     (base / demo.HELLO).symlink_to(".releases/hello-2")
     made = demo.make(base)
     assert (base / demo.HELLO).readlink() == Path(".releases/hello-1")
-    assert "(no Flask vhost: not in this test)" in demo.instructions(made, 8080)
+    assert "(no Flask site: not in this test)" in demo.instructions(made, 8080)
     assert "http://flask" not in demo.instructions(made, 8080)
 
 
