@@ -132,21 +132,21 @@ CODES = {
     ),
     "VAN017": Code(
         "The file system of a site does not answer.",
-        "The release that is there goes on serving. Without one, clients get 503. Other sites are"
-        " not delayed.",
+        "The release that is there goes on serving. Without one, clients get 503. No other site is"
+        " delayed.",
         "Look at the mount, and at the server behind it. The router looks again by itself.",
         (NOT_LIVE, LATE, S503),
     ),
     "VAN018": Code(
         "A file of a site that the router has to read is not a regular file, or is far too large.",
         _LOAD,
-        "Put a regular file in its place.",
+        "Replace the file, or remove it. The line names it.",
         (NOT_LIVE, S500),
     ),
     "VAN019": Code(
         "There are more files below wsgi than the router looks at.",
-        "The release that is there goes on serving. A change of a file that is not looked at"
-        " reloads nothing.",
+        "The release that is there goes on serving. Only a swap, and a change of what stands"
+        " directly in wsgi, reload the site.",
         "Move what is not code out of wsgi, or name it in watch_ignore. touch wsgi reloads.",
         (NOT_LIVE, LATE),
     ),
@@ -197,7 +197,8 @@ CODES = {
         "The environment of a site is not complete: its pyvenv.cfg or its interpreter is missing.",
         "The release that is there goes on serving until both are there. Without one, clients get"
         " 500.",
-        "None while the environment is being made. Otherwise make it again.",
+        "None while the environment is being made. Otherwise make it again; for a site without an"
+        " environment remove its directory.",
         (NOT_LIVE, S500),
     ),
     "VAN030": Code(
