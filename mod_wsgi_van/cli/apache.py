@@ -79,7 +79,10 @@ def find(
 
 
 def _mod_wsgi(modules: Path) -> tuple[str, str]:
-    """The PyPI package beside us, built for this very Python, before the distribution's."""
+    """The package of PyPI, which was built for this Python, or else that of the distribution.
+
+    Returns the module and WSGIPythonHome.
+    """
     spec = importlib.util.find_spec("mod_wsgi")
     for directory in spec.submodule_search_locations or () if spec else ():
         for module in Path(directory).glob("server/mod_wsgi-*.so"):
@@ -121,7 +124,7 @@ def check_readable(user: str, path: str) -> None:
     if not user:
         return
     entry = pwd.getpwnam(user)
-    # A process of its own: access(2) asks for the real user, and every directory above counts.
+    # In a process of its own: access(2) goes by the real user, and by all directories above.
     answer = subprocess.run(
         ["/bin/sh", "-c", 'test -r "$1" && test -x "$1"', "sh", path],
         cwd="/",
@@ -146,8 +149,8 @@ class Private:
 def static(settings: Mapping[str, Any]) -> str:
     """The base path where the manual's way to serve static files fits, "" elsewhere.
 
-    mod_rewrite knows the whole name, not the parts of a pattern, and has no quoting that is the
-    same in a condition and in a substitution.
+    mod_rewrite knows the whole host name but not the parts of a pattern. It has no quoting that
+    holds in a condition and in a substitution alike.
     """
     base = str(settings["base_path"])
     whole_name = settings.get("vhost_pattern", "%0") == "%0"
@@ -243,6 +246,6 @@ def _mime_types(apache: Apache) -> list[str]:
 
 
 def quoted(argument: str | Path) -> str:
-    """As an argument in httpd.conf."""
+    """Quote an argument for httpd.conf."""
     escaped = str(argument).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

@@ -114,7 +114,7 @@ def interpreter() -> Path:
 
 
 def _run(program: Path, *arguments: str) -> str:
-    """The last line of what it complained about, "" when it succeeded."""
+    """The last line that a program wrote when it failed, "" when it succeeded."""
     try:
         done = subprocess.run([program, *arguments], capture_output=True, text=True)
     except OSError as error:

@@ -65,7 +65,7 @@ def run(
     user = apache.daemon_user()
     apache.check_readable(user, settings["base_path"])
     with contextlib.ExitStack() as stack:
-        with interruption.held():  # between its creation and its removal's being arranged
+        with interruption.held():  # a signal here would leave the directory behind
             directory = tempfile.TemporaryDirectory(
                 prefix="mod_wsgi_van-", ignore_cleanup_errors=True
             )
@@ -78,16 +78,16 @@ def run(
             server = _wait_until_ready(process, log)
             announce(f"Apache ({found.program}, {server})")
             process.wait()
-            _end(process)  # its daemon, which would hold the log open
+            _end(process)  # the daemon process of httpd would hold the log open
             log.join(_ENDS_WITHIN)
             raise Problem(f"httpd ended by itself with status {process.returncode}: {log.last()}")
 
 
 def _fill(root: Path, settings: Mapping[str, Any]) -> None:
-    """Write the script and copy what it imports.
+    """Write the script and copy the packages that it imports.
 
-    Copied, since mod_wsgi's Python and its user need neither be ours nor be let into our
-    environment; pure Python, so that one copy suits every version.
+    mod_wsgi may run another Python as another user, who cannot read our environment. The packages
+    are pure Python, so one copy suits every version.
     """
     (root / "run").mkdir()
     for name in _PACKAGES:
@@ -129,7 +129,7 @@ def _started(
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
-                # A terminal's Ctrl-C is for us alone, who then end httpd.
+                # A terminal signals its whole process group at Ctrl-C; we end httpd ourselves.
                 process_group=0,
             )
             assert process.stdout is not None
@@ -146,14 +146,14 @@ def _end(process: subprocess.Popen[str]) -> None:
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.terminate()
         process.wait(_ENDS_WITHIN)
-    # Whatever is left of its group, where httpd was killed or did not end in time.
+    # What is left of the process group, where httpd was killed or did not end in time.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 def _wait_until_ready(process: subprocess.Popen[str], log: _Log) -> str:
-    """What serves; raises Unusable when the script fails, httpd ends or nothing happens."""
+    """The versions that serve; raises Unusable when the script fails, httpd ends or hangs."""
     if not log.told.wait(_STARTS_WITHIN):
         raise Unusable(f"httpd was not ready after {_STARTS_WITHIN:.0f} s: {log.last()}")
     if log.failed:

@@ -14,7 +14,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Interruption:
     """While entered, the first of the signals raises KeyboardInterrupt in the main thread.
 
-    Further ones are ignored: the end is under way, bounded in time, and must not be cut short.
+    Later ones are ignored: the end is under way and takes a bounded time.
     """
 
     def __init__(self) -> None:
@@ -24,8 +24,8 @@ class Interruption:
 
     def __enter__(self) -> Interruption:
         for number in _SIGNALS:
-            # nohup's SIGHUP stays ignored; SIGINT does not: a shell ignores it for all that a
-            # script starts with &.
+            # SIGHUP stays ignored below nohup. SIGINT does not: a shell ignores SIGINT for
+            # everything that a script starts with &.
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._handle)
         return self

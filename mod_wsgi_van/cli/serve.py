@@ -46,7 +46,7 @@ def _check_base(path: str) -> None:
 
 
 def _listening(port: int) -> socket.socket:
-    """A bound socket: whether the port can be had is asked once, for both servers."""
+    """A socket that listens: both servers learn here whether the port can be had."""
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
