@@ -133,7 +133,7 @@ def _amount(default: int, unit: str, help: str, zero: str = "") -> Any:
 
 
 def _choice(allowed: Sequence[str], help: str) -> Any:
-    return _row(allowed[0], "word", partial(_one_of, allowed), help)
+    return _row(allowed[0], "choice", partial(_one_of, allowed), help)
 
 
 def _with_zero(help: str, zero: str) -> str:
@@ -157,7 +157,11 @@ class Settings:
     object_name: str = _row(
         "app", "name", partial(_identifier, "object"), "WSGI callable in that module"
     )
-    update_interval: float = _time(1.0, "time between two polls, where polling is needed")
+    update_interval: float = _time(
+        1.0,
+        "time between two polls, where polling is needed, and between two questions to an override"
+        " of get_version",
+    )
     vhost_pattern: str = _row(
         "%0",
         "pattern",
