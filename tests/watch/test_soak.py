@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import random
-import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -18,13 +16,13 @@ from mod_wsgi_van.files.version import Version, measure
 from mod_wsgi_van.watch import Watcher
 from mod_wsgi_van.watch.inotify import InotifyWatcher
 from mod_wsgi_van.watch.kernel import Event, Inotify
-from tests.support.links import exchange, swap
+from tests.support import soak
+from tests.support.soak import Vhost, change_all
 from tests.support.waiting import wait
 from tests.watch.conftest import MAKERS
-from tests.watch.probe import Reports, release
+from tests.watch.probe import Reports
 
 HOSTS = 20
-WRITERS = 4
 CHANGES = int(os.environ.get("VAN_SOAK_CHANGES", "1000"))  # of each writer
 
 
@@ -51,70 +49,12 @@ class Starved(Inotify):
         return events
 
 
-class Vhost:
-    """base/hostN -> .builds/hostN/current -> SERIAL, and all that may happen to it."""
-
-    def __init__(self, base: Path, name: str) -> None:
-        self.base, self.name = base, name
-        self.home = base / ".builds" / name
-        self._serial = itertools.count()
-        self._lock = threading.Lock()
-        self.home.mkdir(parents=True)
-        self.deploy()
-        (base / name).symlink_to(f".builds/{name}/current")
-
-    @property
-    def wsgi(self) -> Path:
-        return self.base / self.name / "wsgi"
-
-    def change(self, chance: random.Random) -> None:
-        ways = (self.deploy, self.edit, self.edit, self.delete, self.recreate, self.rename,
-                self.relink, self.package, self.trade)  # fmt: skip
-        with self._lock:
-            try:
-                chance.choice(ways)()
-            except OSError:
-                pass  # an earlier change took away what this one needs
-
-    def deploy(self) -> None:
-        serial = str(next(self._serial))
-        release(self.home / serial, f"app = {serial}\n")
-        current = self.home / "current"
-        old = os.readlink(current) if current.is_symlink() else None
-        swap(current, serial)
-        if old is not None:
-            shutil.rmtree(self.home / old, ignore_errors=True)
-
-    def edit(self) -> None:
-        (self.wsgi / "package/__init__.py").write_text(f"x = {next(self._serial)}\n")
-
-    def delete(self) -> None:
-        (self.base / self.name).unlink()
-
-    def recreate(self) -> None:
-        (self.base / self.name).symlink_to(f".builds/{self.name}/current")
-
-    def rename(self) -> None:
-        (self.base / self.name).rename(self.base / f".{self.name}.away")
-        (self.base / f".{self.name}.away").rename(self.base / self.name)
-
-    def relink(self) -> None:
-        swap(self.base / self.name, str(self.home / "current"))
-
-    def package(self) -> None:
-        package = self.wsgi / "package"
-        package.rename(package.with_name(f"package{next(self._serial)}"))
-        package.mkdir()
-        (package / "__init__.py").write_text("")
-
-    def trade(self) -> None:
-        serial = str(next(self._serial))
-        release(self.home / serial, f"app = {serial}\n")
-        exchange(self.home / serial, (self.home / "current").resolve())
-
-
 def _soak(make: Callable[[Reports], Watcher], base: Path) -> None:
-    vhosts = {f"host{number}": Vhost(base, f"host{number}") for number in range(HOSTS)}
+    with soak.vhosts(base, HOSTS) as vhosts:
+        _change_and_compare(make, {vhost.link.name: vhost for vhost in vhosts})
+
+
+def _change_and_compare(make: Callable[[Reports], Watcher], vhosts: dict[str, Vhost]) -> None:
     targets = {key: Target(str(vhost.wsgi)) for key, vhost in vhosts.items()}
     known: dict[str, Version | None] = {}
     looking = threading.Lock()
@@ -135,24 +75,14 @@ def _soak(make: Callable[[Reports], Watcher], base: Path) -> None:
     try:
         for key, target in targets.items():
             watcher.add(key, target)
-        writers = [
-            threading.Thread(target=_write, args=(vhosts, number)) for number in range(WRITERS)
-        ]
-        for writer in writers:
-            writer.start()
-        for writer in writers:
-            writer.join()
+        change_all(list(vhosts.values()), CHANGES, harsh=True)
         for key in vhosts:
-            wait(lambda key=key: key in known and known[key] == look(key))
+            wait(
+                lambda key=key: key in known and known[key] == look(key),
+                f"the last change of {key} is reported",
+            )
     finally:
         watcher.stop()
-
-
-def _write(vhosts: dict[str, Vhost], seed: int) -> None:
-    chance = random.Random(seed)
-    names = list(vhosts)
-    for _ in range(CHANGES):
-        vhosts[chance.choice(names)].change(chance)
 
 
 @pytest.mark.parametrize("kind", MAKERS)
