@@ -6,6 +6,7 @@ import base64
 import grp
 import os
 import pwd
+import re
 import shutil
 import ssl
 import subprocess
@@ -303,8 +304,12 @@ def test_a_block_does_what_the_page_says(name: str, serve: Serve) -> None:
 
 
 def test_every_block_is_tested() -> None:
-    names = {name for name in pages.blocks() if not name.startswith("wsgi")}
-    assert names <= CHECKS.keys()
+    named = [name for name in pages.blocks() if name != pages.WSGI]
+    assert set(named) <= CHECKS.keys()
+    for page in pages.PAGES:
+        text = page.read_text()
+        fences = text.count("```apache\n")
+        assert fences == len(re.findall(r"^<!-- \S+ -->\n+```apache\n", text, re.M)), page
 
 
 def test_a_copied_virtual_host_stays_valid(serve: Serve) -> None:

@@ -1,39 +1,43 @@
-"""The README names every setting and hook that there is, and no other."""
+"""README.md and the manual agree with the code and with each other."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import fields
 from pathlib import Path
 
-from mod_wsgi_van import Router
+import pytest
+
+from mod_wsgi_van import Router, manual
+from mod_wsgi_van.codes import CODES
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
+MANUAL = ROOT / "mod_wsgi_van/manual"
+FILES = [ROOT / "README.md", *sorted(MANUAL.glob("*.md"))]
 
 
-def section(title: str) -> str:
-    return re.split(r"^##+ ", README.split(f"## {title}\n", 1)[1], maxsplit=1, flags=re.M)[0]
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_every_link_leads_to_a_file(file: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", file.read_text()):
+        assert (file.parent / target).is_file(), target
 
 
-def first_cells(table: str) -> list[str]:
-    return re.findall(r"^\| `?([A-Za-z]\w+)", table, flags=re.M)
+def test_the_readme_leads_to_every_page() -> None:
+    linked = re.findall(r"\(mod_wsgi_van/manual/(\w+)\.md\)", (ROOT / "README.md").read_text())
+    assert sorted(linked) == list(manual.pages())
 
 
-def test_every_setting_with_its_default() -> None:
-    rows = dict(
-        re.findall(r"^\| `(\w+)` \| (?:`(.+?)`|see below) \|", section("Settings"), flags=re.M)
-    )
-    assert set(rows) == {each.name for each in fields(Router)}
-    for each in fields(Router):
-        if each.name != "watch_ignore":
-            default = repr(each.default).replace("'", '"')
-            assert rows[each.name] == default, each.name
+@pytest.mark.parametrize("page", manual.pages())
+def test_a_page_fits_a_terminal(page: str) -> None:
+    lines = manual.pages()[page].splitlines()
+    assert [line for line in lines if len(line) > 100] == []
 
 
-def test_every_hook() -> None:
-    hooks = {name for name in vars(Router) if name.startswith("get_")} | {
-        "not_found",
-        "unavailable",
-    }
-    assert {name for name in first_cells(section("Hooks")) if name != "hook"} == hooks
+def test_every_hook_is_on_its_page() -> None:
+    hooks = {name for name in vars(Router) if name.startswith("get_")}
+    named = re.findall(r"^- `(\w+)\(", manual.pages()["hooks"], flags=re.M)
+    assert sorted(named) == sorted(hooks | {"not_found", "unavailable"})
+
+
+def test_every_code_that_is_named_exists() -> None:
+    for file in FILES:
+        assert set(re.findall(r"VAN\d{3}", file.read_text())) <= CODES.keys(), file.name
