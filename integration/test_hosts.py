@@ -34,7 +34,7 @@ FORMS = {
     ),
 }
 
-# The application mounted at / with the README's rewriting, and below a path, where what is not
+# The application mounted at / with the manual's rewriting, and below a path, where what is not
 # below it is VirtualDocumentRoot's.
 MOUNTS = {"/": (), "/example": (("WSGIScriptAlias / ", "WSGIScriptAlias /example "),)}
 

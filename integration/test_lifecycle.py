@@ -114,7 +114,7 @@ def test_a_sub_interpreter_serves_and_is_warned_of(serve: Serve) -> None:
     assert len(running.httpd.lines("VAN012.*sub-interpreter")) == 1
 
 
-def test_the_daemon_is_what_the_readme_says(serve: Serve) -> None:
+def test_the_daemon_is_what_the_manual_says(serve: Serve) -> None:
     running = serve("daemon")
     running.tree.deploy(HOST, "inside")
     said = running.ask(HOST).json

@@ -31,6 +31,9 @@ STAGING = "staging.domain.org"
 
 SHOW = """
 def app(environ, start_response):
+    if environ["PATH_INFO"] == "/busy":
+        start_response("503 Service Unavailable", [("Content-Type", "text/plain")])
+        return [b"busy"]
     start_response("200 OK", [("Content-Type", "text/plain")])
     names = ("HTTP_AUTHORIZATION", "REMOTE_USER", "REMOTE_ADDR", "wsgi.url_scheme", "PATH_INFO")
     lines = [f"{name}={environ.get(name)}" for name in names]
@@ -165,12 +168,18 @@ def www(serve: Serve) -> None:
 
 
 def maintenance(serve: Serve) -> None:
-    running = serve("daemon", changes=(with_block("vhost:maintenance"),))
+    refusing = ("</Directory>\n</VirtualHost>", "</Directory>\nRedirect 503 /down\n</VirtualHost>")
+    running = serve("daemon", changes=(with_block("vhost:maintenance"), refusing))
     built = deploy(running)
     for path in ("/", "/where.txt"):
         assert ask(running, path).status == 200
+    busy = ask(running, "/busy")
+    assert (busy.status, busy.body) == (503, "busy")
+    down = ask(running, "/down")  # httpd's own, without a page for it
+    assert down.status == 503
+    assert "PATH_INFO" not in down.body
     (built / "maintenance.html").write_text("back soon")
-    for path in ("/", "/where.txt", "/maintenance", "/maintenance.html"):
+    for path in ("/", "/where.txt", "/maintenance", "/maintenance.html", "/busy"):
         answer = ask(running, path)
         assert (answer.status, answer.body) == (503, "back soon")
     (built / "maintenance.html").unlink()

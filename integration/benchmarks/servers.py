@@ -1,7 +1,7 @@
 """Isolations under httpd: both of this router beside gunicorn behind mod_proxy_http and a mod_wsgi
 daemon process group of its own for each vhost, in one run, alternating, each with an httpd.
 
-The daemon that holds the router has the README's 32 threads; a worker, a gunicorn worker and a
+The daemon that holds the router has the manual's 32 threads; a worker, a gunicorn worker and a
 daemon group have 8 for each vhost. Ratios are to the router in process, as medians of rounds in
 which all four were measured one right after the other.
 """

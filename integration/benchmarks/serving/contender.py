@@ -65,7 +65,7 @@ class Contender(ABC):
 
 
 class Routed(Contender):
-    """This router; the README's daemon process, which has 32 threads."""
+    """This router; the manual's daemon process, which has 32 threads."""
 
     def __init__(self, flavour: Flavour, isolation: str) -> None:
         super().__init__(flavour)
