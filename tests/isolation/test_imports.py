@@ -5,6 +5,7 @@ from __future__ import annotations
 import _imp
 import _thread
 import copyreg
+import ctypes
 import functools
 import gc
 import importlib
@@ -15,6 +16,7 @@ import os
 import sys
 import threading
 import typing
+import warnings
 import weakref
 import zipfile
 from collections.abc import Callable, Iterator
@@ -264,6 +266,21 @@ def test_releases_that_retire_at_once_do_not_stumble_over_each_other(
         sys.setswitchinterval(interval)
     assert not caplog.records
     assert not any(internals.overloads["app"].values())
+
+
+def test_caches_of_ctypes_that_are_no_tables_are_left_alone(
+    load: Load, make_source: MakeSource, caplog: pytest.LogCaptureFixture, monkeypatch: Any
+) -> None:
+    """Python 3.14 has an object there that warns of whoever asks it."""
+
+    class Warns:
+        def __getitem__(self, key: Any) -> Any:
+            warnings.warn("deprecated", DeprecationWarning, stacklevel=2)
+            raise KeyError(key)
+
+    monkeypatch.setattr(ctypes, "_pointer_type_cache", Warns())
+    load(make_source({"wsgi/app.py": "answer = lambda: ''"})).retire()
+    assert not caplog.records
 
 
 class TestTheRealTable:

@@ -51,7 +51,7 @@ def owned(system: System, thing: Any) -> bool:
         for member in vars(base).values():
             wrapped = type(member) in (staticmethod, classmethod)
             names = _builtins_of(member.__func__ if wrapped else member)
-            if names is not None and MARK in names:  # the nearest: a base may be patched by others
+            if names is not None and MARK in names:  # others may have patched a base further up
                 return names is system.builtins
     return _is_defined_by(system, kind)
 
@@ -95,7 +95,9 @@ def _reducers(system: System) -> None:
 def _ctypes(system: System) -> None:
     ctypes = sys.modules.get("ctypes")
     for name in ("_pointer_type_cache", "_c_functype_cache"):
-        cache: dict[Any, Any] = getattr(ctypes, name, {})
+        cache = getattr(ctypes, name, None)
+        if type(cache) is not dict:  # from 3.14 on a class keeps its pointer type itself
+            continue
         for key in list(cache):
             kinds = key if isinstance(key, tuple) else (key,)
             if any(isinstance(kind, type) and owned(system, kind) for kind in kinds):
