@@ -8,7 +8,8 @@ NumPy, served by the same threads at the same time. Nothing may be swapped when 
 ``_bootstrap_external``, written to have a ``sys`` and an ``_imp`` injected. Executed once more with
 a ``sys`` module of our own, whose ``modules``, ``path``, ``meta_path``, ``path_hooks`` and
 ``path_importer_cache`` are the release's, it is a complete import system that shares nothing with
-the first (``internals``, ``system``).
+the first. ``system`` is what one consists of, ``building`` makes it, ``private_sys`` makes its
+``sys``.
 
 **How code finds it.** The import statement calls the ``__import__`` that it finds in the builtins
 of the running frame, and a frame has the builtins of the module that its function was defined in.
@@ -22,8 +23,9 @@ starts begins in such a frame (``threads``).
 
 **The standard library is shared**, except for copies of the modules that hold import state or
 settings that sites would fight over: importlib, os with its environ, logging, warnings, subprocess
-and others (``privates``). A file of the application hides a standard module of its name, as usual.
-What is shared is loaded by the real import system, on behalf of nobody.
+and others (``sharing`` lists them, ``privates`` changes them). A file of the application hides a
+standard module of its name, as usual. What is shared is loaded by the real import system, on behalf
+of nobody.
 
 **The real sys.modules.** pickle, typing, dataclasses, inspect and C code look modules up there by
 name. It holds a stand-in per name, which sends attribute access to the module of whoever asks
@@ -32,8 +34,8 @@ and extension modules that put themselves in the table are taken out again (``ex
 
 **The end.** A release that is retired runs its own exit handlers; then the standard library and
 the server's threads are made to forget it (``purge``, ``contexts``), and the garbage collector
-takes it as a whole (``isolation``). What is never in the way of that: a registry of modules, since
-there is none but the release's own.
+takes it as a whole (``isolation``). No registry of modules stands in the way of that: the release's
+own is the only one.
 
 **Limits.** Whatever belongs to the process: the C environment and the time zone, the working
 directory, signals, codec error handlers, changes to shared standard modules (gevent's patches),

@@ -22,7 +22,8 @@ def asking(
 ) -> System | None:
     """The System on whose behalf the caller runs; None when the daemon itself does.
 
-    Bound to its arguments because stand-ins call it while the interpreter shuts down.
+    What it needs is bound to arguments: stand-ins call it while the interpreter shuts down, when
+    the globals of a module are gone.
     """
     try:
         frame = _frame(depth)

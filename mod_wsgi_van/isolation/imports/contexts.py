@@ -76,14 +76,14 @@ def forget_values(made: Iterable[contextvars.ContextVar[Any]]) -> None:
 
 
 def _contexts() -> list[contextvars.Context]:
-    """All contexts there are.
+    """All contexts of this process.
 
-    To refer to every object while other threads run breaks a tuple that one of them is just
-    building ("bad argument to internal function", bpo-15108), and to go up from the variables by
-    gc.get_referrers() misses a context that is written to meanwhile. So the list of all objects is
-    made, sifted and dropped within one call of C code, in which no other thread gets its turn: no
-    Python code runs in it, and (3.11 collects while it allocates) no garbage collection. From the
-    youngest generation to the oldest: an object that is moved meanwhile is moved that way.
+    Two ways are wrong. Whoever lists all objects while other threads run refers to a tuple that one
+    of them is just building, and breaks it ("bad argument to internal function", bpo-15108). And
+    gc.get_referrers() of the variables misses a context that is written to meanwhile. So one call
+    of C code makes the list, sifts it and drops it. No Python code runs in that call and, since it
+    is paused, no garbage collection (Python 3.11 collects while it allocates): no other thread gets
+    its turn. The youngest generation comes first, because objects only move to an older one.
     """
     with collector.paused():
         return [context for number in range(3) for _, context in list(_sifted(number))]
@@ -92,9 +92,10 @@ def _contexts() -> list[contextvars.Context]:
 def _sifted(generation: int) -> Iterator[tuple[bool, contextvars.Context]]:
     """The contexts of a generation, for one call to exhaust.
 
-    It lists the objects twice, for their types and for themselves: what it makes itself between
-    the two comes last. Both lists must be read to their ends, where they are dropped: they
-    hold the iterators that read them, and would wait for a garbage collection with all they list.
+    The objects are listed twice, once for their types and once for themselves. What is made between
+    the two comes last in the second list. Each list contains the iterator that reads it: a
+    reference cycle, which would keep all objects until the next collection. An iterator drops its
+    list at the end of it, so both are read to their ends.
     """
     are = map(operator.is_, map(type, _objects(generation)), itertools.repeat(contextvars.Context))
     return filter(operator.itemgetter(0), itertools.zip_longest(are, _objects(generation)))

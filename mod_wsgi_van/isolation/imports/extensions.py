@@ -4,8 +4,8 @@ A module with single-phase initialisation (PEP 489) stores itself in the real ``
 a stand-in for its name belongs there.
 
 An initialisation that hangs holds up its own release, and for a while another one that loads the
-same file. What we cannot prevent: one that keeps the GIL stops the process, and one that hangs in a
-constructor of the library holds the lock of ``dlopen``, and with it all who load any library.
+same file. Two cases cannot be prevented: one that keeps the GIL stops the process, and one that
+hangs in a constructor of the library keeps the lock of ``dlopen``, so that nobody loads a library.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from mod_wsgi_van.isolation.imports.internals import frozen_code, real_modules
 from mod_wsgi_van.isolation.imports.standins import table
 from mod_wsgi_van.isolation.imports.system import System
 
-# Seconds to wait for another release that initialises the same file: a C function that never
-# returns must not stop others for ever, and beside it they are no worse off than with one vhost.
+# Seconds to wait for another release that initialises the same file. Then it is initialised at the
+# same time: a C function that never returns must not stop others for ever.
 _PATIENCE = 10.0
 _MISSING = object()
 

@@ -39,10 +39,10 @@ def make_import(system: System) -> Import:
             if module is None:  # it took itself out of sys.modules
                 return imported
             if real_modules.get(name) is not module:
-                # PyImport_Import() of C code (pickle, numpy): it throws away what is returned here
-                # and reads the real table instead. Show it the right module for that moment: after
-                # the next statement no bytecode runs that could let another thread in, and when it
-                # has read, it drops its `fromlist`, whose only item then puts back what was there.
+                # C code (pickle, numpy) is calling, through PyImport_Import(). It ignores what is
+                # returned here and reads the real table, so the right module is put there. Then it
+                # frees its `fromlist`, and with it the restorer, which puts back what was there.
+                # From the next statement until then no bytecode runs, so no other thread does.
                 fromlist.append(table.restorer(name))
                 real_modules[name] = module
             return module

@@ -57,7 +57,7 @@ class ImportsIsolation:
         raise error
 
     def closing(self) -> None:
-        """Collect nothing any more: a collection per release is what would take long."""
+        """Run no collection any more: one for each release would take long."""
         with self._lock:
             self._closing = True
 
@@ -73,12 +73,12 @@ class ImportsIsolation:
         self._lock = threading.Lock()
 
     def collect(self, variables: Made, living: int = 0) -> None:
-        """Free what has been retired; ``living`` is the change in the number of releases.
+        """Free what has been retired; ``living`` is the change in the number of loaded releases.
 
-        A release is one large reference cycle. A collection looks at the objects of all living
-        releases and holds the GIL meanwhile: where there are many, wait until an eighth as many
-        are to be freed. (CPython's own rule for its oldest generation, a quarter of the objects,
-        would leave an idle daemon with the garbage.)
+        A release is one large reference cycle, which a collection frees. It looks at the objects of
+        all loaded releases and keeps the GIL meanwhile, so it runs when more than an eighth as many
+        releases have been retired as are loaded. (Python's own collections begin while objects are
+        made, and an idle daemon makes none.)
         """
         with self._lock:
             self._living += living

@@ -25,7 +25,7 @@ _MISSING = object()
 class StandIn:
     """Stands in ``sys.modules`` for what each release has loaded under ``name``.
 
-    ``genuine`` is the daemon's own module of that name, if it has one: nobody's vhost sees it.
+    ``genuine`` is the daemon's own module of that name, if it has one; no vhost sees it.
     """
 
     __slots__ = ("__weakref__", "genuine", "holders", "name")
@@ -76,10 +76,10 @@ def _present(stand_in: StandIn, system: System | None) -> Any:
 
 
 def _spec(stand_in: StandIn, name: str, system: System | None) -> Any:
-    """import.c asks for ``__spec__._initializing`` of what it found, so this is an import.
+    """import.c asks what it finds in the real table for ``__spec__._initializing``.
 
-    It is done, or waited for, with the locks of the system that is asking, and never shown as
-    under way: import.c would wait for a lock of the real import system.
+    So somebody is importing the name, and it is imported here, with the locks of the system that is
+    asking. It never looks unfinished: import.c would wait for a lock of the real import system.
     """
     if system is not None:
         module = system.import_module(name)
@@ -165,9 +165,9 @@ class _Table:
         return genuine
 
     def restorer(self, name: str) -> Any:
-        """An object whose end puts back what the real table shows for ``name`` now.
+        """Return an object that, when it is freed, puts back what the real table shows now.
 
-        It does so in C alone, so that no other thread runs in between; see importing.py.
+        Freeing it runs C code alone, so that no other thread gets its turn; see ``importing``.
         """
         shown = real_modules.get(name, _MISSING)
         known = self._restorers.get(name)
