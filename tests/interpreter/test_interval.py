@@ -14,11 +14,10 @@ from mod_wsgi_van.files.target import Target
 from mod_wsgi_van.interpreter.interval import INTERVAL, Hurry
 from mod_wsgi_van.watch.polling import Polling
 from tests.support.client import get, wait_for
-from tests.support.vhosts import app, deploy, release
+from tests.support.vhosts import app, deploy, hangs, release
 from tests.support.waiting import wait
 
 USUAL = 0.003
-HANGS = "import os, time\nwhile not os.path.exists({go!r}):\n    time.sleep(0.01)\n"
 
 
 @pytest.fixture(autouse=True)
@@ -73,8 +72,8 @@ def test_an_applications_own_interval_stays(tmp_path: Path, make_router: Any) ->
 
 
 def test_an_import_that_hangs_hurries_until_it_is_late(tmp_path: Path, make_router: Any) -> None:
-    hangs = HANGS.format(go=str(tmp_path / "go")) + app("at last")
-    deploy(tmp_path, "a.test", release(tmp_path, "a.test", 1, hangs))
+    source = hangs(tmp_path / "go") + app("at last")
+    deploy(tmp_path, "a.test", release(tmp_path, "a.test", 1, source))
     router = make_router(load_timeout=0.3)
     assert get(router.application, "a.test").status == 503
     wait(lambda: now() == USUAL)

@@ -21,24 +21,15 @@ from mod_wsgi_van import Router
 from mod_wsgi_van.reload.loader import Loader
 from mod_wsgi_van.sites.table import AppCache
 from tests.support.client import get, wait_for
+from tests.support.log import logged
 from tests.support.venvs import make_venv
-from tests.support.vhosts import app, deploy, release, site, write
-from tests.support.waiting import wait
-
-HANGS = """
-import os, time
-while not os.path.exists({go!r}):
-    time.sleep(0.01)
-"""
+from tests.support.vhosts import app, deploy, hangs, release, site, write
+from tests.support.waiting import DEADLINE, wait
 
 
 def hanging(base: Path, host: str, number: int) -> Path:
     """A release whose import ends when ``base/go`` exists."""
-    return release(base, host, number, HANGS.format(go=str(base / "go")) + app("hung"))
-
-
-def logged(caplog: pytest.LogCaptureFixture, text: str) -> int:
-    return sum(text in record.getMessage() for record in caplog.records)
+    return release(base, host, number, hangs(base / "go") + app("hung"))
 
 
 def test_a_mend_before_a_hung_import_is_late(tmp_path: Path, make_router: Any) -> None:
@@ -46,19 +37,21 @@ def test_a_mend_before_a_hung_import_is_late(tmp_path: Path, make_router: Any) -
     router = make_router(load_timeout=1)
     waiting = threading.Thread(target=get, args=(router.application, "a.test"))
     waiting.start()
-    time.sleep(0.2)
+    wait((tmp_path / "go.begun").exists)
     deploy(tmp_path, "a.test", release(tmp_path, "a.test", 2, app("mended")))
     wait_for(router.application, "a.test", "mended")
     waiting.join()
     (tmp_path / "go").touch()
 
 
-def test_a_vhost_deleted_while_a_late_reload_hangs(tmp_path: Path, make_router: Any) -> None:
+def test_a_vhost_deleted_while_a_late_reload_hangs(
+    tmp_path: Path, make_router: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     deploy(tmp_path, "a.test", release(tmp_path, "a.test", 1, app("1")))
     router = make_router(load_timeout=0.2)
     wait_for(router.application, "a.test", "1")
     deploy(tmp_path, "a.test", hanging(tmp_path, "a.test", 2))
-    time.sleep(0.5)
+    wait(lambda: logged(caplog, "VAN004"), "the line that it is late")
     (tmp_path / "a.test").unlink()
     wait(lambda: get(router.application, "a.test").status == 404)
     (tmp_path / "go").touch()
@@ -104,11 +97,14 @@ def test_a_vhost_made_while_it_is_found_unknown(
 
 
 def test_a_hook_that_exits_ends_nothing(tmp_path: Path, make_router: Any) -> None:
+    exited = threading.Event()
+
     class Exits(Router):
         exits = False
 
         def get_version(self, path: Path) -> object:
             if self.exits:
+                exited.set()
                 raise SystemExit(3)
             return super().get_version(path)
 
@@ -117,7 +113,7 @@ def test_a_hook_that_exits_ends_nothing(tmp_path: Path, make_router: Any) -> Non
     assert get(router.application, "a.test").body == "1"
     router.exits = True
     site(tmp_path, "a.test", "2")
-    time.sleep(0.3)
+    assert exited.wait(DEADLINE)
     router.exits = False
     wait_for(router.application, "a.test", "2")
 
@@ -139,14 +135,21 @@ def test_a_slow_get_version_is_asked_often_enough(tmp_path: Path, make_router: A
 
 
 def test_a_get_version_that_needs_a_file_deployed_last(tmp_path: Path, make_router: Any) -> None:
+    missed = threading.Event()
+
     class Reads(Router):
         def get_version(self, path: Path) -> object:
-            return (path / "VERSION").read_text()
+            try:
+                return (path / "VERSION").read_text()
+            except FileNotFoundError:
+                missed.set()
+                raise
 
     router = make_router(Reads)
     assert get(router.application, "a.test").status == 404
+    missed.clear()
     site(tmp_path, "a.test", "1")
-    time.sleep(0.3)
+    wait(lambda: get(router.application, "a.test").status == 404 and missed.is_set())
     (tmp_path / "a.test" / "VERSION").write_text("1")
     wait_for(router.application, "a.test", "1")
 
@@ -210,14 +213,14 @@ def test_four_imports_that_hang_do_not_delay_a_fifth_vhost(
 
 
 def test_nothing_spins_when_a_vhost_with_a_pending_edit_goes(
-    tmp_path: Path, make_router: Any
+    tmp_path: Path, make_router: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     hang, block = threading.Event(), threading.Event()
 
     class Blocking(Router):
         def get_version(self, path: Path) -> object:
             if block.is_set() and threading.current_thread().name.startswith("van-load-"):
-                hang.wait(20)
+                hang.wait(DEADLINE)
             return super().get_version(path)
 
     deploy(tmp_path, "a.test", release(tmp_path, "a.test", 1, app("1")))
@@ -226,7 +229,7 @@ def test_nothing_spins_when_a_vhost_with_a_pending_edit_goes(
     block.set()
     two = release(tmp_path, "a.test", 2, app("2"))
     deploy(tmp_path, "a.test", two)  # a reload that hangs in the hook, and is late
-    time.sleep(0.6)
+    wait(lambda: logged(caplog, "VAN004"), "the line that it is late")
     (two / "wsgi" / "edit.py").write_text("")  # an edit, pending for a second
     time.sleep(0.2)
     os.unlink(tmp_path / "a.test")
@@ -260,7 +263,7 @@ def test_an_import_that_writes_and_hangs_is_not_started_again_and_again(
         file.write("x")
     (pathlib.Path(__file__).parent / "stamp.txt").write_text("")
     """
-    source = textwrap.dedent(source) + HANGS.format(go=str(tmp_path / "go"))
+    source = textwrap.dedent(source) + hangs(tmp_path / "go")
     write(tmp_path / "a.test" / "wsgi" / "app.py", source + app("1"))
     router = make_router(load_timeout=0.2, sweep_interval=0.3)
     assert get(router.application, "a.test").status == 503
@@ -329,7 +332,7 @@ def test_a_get_server_path_that_fails(tmp_path: Path, make_router: Any, result: 
 def test_a_load_that_ends_after_the_shutdown_is_retired(tmp_path: Path, make_router: Any) -> None:
     exited = tmp_path / "exited"
     exits = f"import atexit\natexit.register(lambda: open({str(exited)!r}, 'w').close())\n"
-    source = exits + HANGS.format(go=str(tmp_path / "go"))
+    source = exits + hangs(tmp_path / "go")
     write(tmp_path / "a.test" / "wsgi" / "app.py", source + app("1"))
     router = make_router(load_timeout=0.2)
     assert get(router.application, "a.test").status == 503
@@ -417,7 +420,7 @@ def test_a_release_that_fails_and_always_moves_on(
     deploy(tmp_path, "a.test", tmp_path / ".builds/a.test/1")
     router = make_router()
     assert get(router.application, "a.test").status == 500
-    assert logged(caplog, "VAN002")
+    wait(lambda: logged(caplog, "VAN002"), "the line in the log")
 
 
 def test_a_version_that_is_gone_for_a_moment(
@@ -467,7 +470,7 @@ def test_a_vhost_that_is_loaded_while_the_reloader_finds_it(
             found.set()
             if deployed_again:
                 begun.set()
-                loaded.wait(20)
+                loaded.wait(DEADLINE)
                 late.set()
         return is_there
 
@@ -478,13 +481,13 @@ def test_a_vhost_that_is_loaded_while_the_reloader_finds_it(
     record = f"with open({str(imports)!r}, 'a') as file:\n    file.write('x')\n"
     made = release(tmp_path, "a.test", 1, record + app("one"))
     deploy(tmp_path, "a.test", made)
-    assert found.wait(20)
+    assert found.wait(DEADLINE)
     deployed_again = True
     deploy(tmp_path, "a.test", made)
-    assert begun.wait(20)
+    assert begun.wait(DEADLINE)
     assert get(router.application, "a.test").body == "one"
     loaded.set()
-    assert late.wait(20)
+    assert late.wait(DEADLINE)
     for _ in range(20):
         assert get(router.application, "a.test").body == "one"
         time.sleep(0.01)

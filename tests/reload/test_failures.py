@@ -11,8 +11,9 @@ import pytest
 
 from mod_wsgi_van import Router
 from tests.support.client import get, wait_for
+from tests.support.log import errors
 from tests.support.venvs import make_venv
-from tests.support.vhosts import app, deploy, release, site, write
+from tests.support.vhosts import app, deploy, hangs, release, site, write
 from tests.support.waiting import wait
 
 BROKEN = {
@@ -27,10 +28,6 @@ BROKEN = {
     "not callable": ("app = 42", "VAN003"),
     "a bad base": ("class E(BaseException): pass\nraise E('odd')", "odd"),
 }
-
-
-def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR]
 
 
 @pytest.mark.parametrize(("source", "text"), BROKEN.values(), ids=BROKEN)
@@ -113,19 +110,12 @@ def test_a_package_that_is_installed_after_all(tmp_path: Path, make_router: Any)
     wait_for(router.application, "a.test", "works")
 
 
-HANGS = """
-import time, pathlib
-while not (pathlib.Path(__file__).parent.parent.parent / "go").exists():
-    time.sleep(0.01)
-"""
-
-
 def test_an_import_that_does_not_end(
     tmp_path: Path, make_router: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    write(tmp_path / "a.test" / "wsgi" / "app.py", HANGS + app("at last"))
+    write(tmp_path / "a.test" / "wsgi" / "app.py", hangs(tmp_path / "go") + app("at last"))
     site(tmp_path, "b.test", "fine")
-    router = make_router(load_timeout=0.3)
+    router = make_router(load_timeout=1)
     for _ in range(3):
         answer = get(router.application, "a.test")
         assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
@@ -138,17 +128,8 @@ def test_an_import_that_does_not_end(
 
 
 def test_a_change_supersedes_an_import_that_does_not_end(tmp_path: Path, make_router: Any) -> None:
-    deploy(
-        tmp_path,
-        "a.test",
-        release(
-            tmp_path,
-            "a.test",
-            1,
-            HANGS.replace("__file__).parent.parent.parent", repr(str(tmp_path)) + ")")
-            + app("hung"),
-        ),
-    )
+    hung = hangs(tmp_path / "go") + app("hung")
+    deploy(tmp_path, "a.test", release(tmp_path, "a.test", 1, hung))
     router = make_router(load_timeout=0.2)
     assert get(router.application, "a.test").status == 503
     deploy(tmp_path, "a.test", release(tmp_path, "a.test", 2, app("2")))
@@ -166,8 +147,8 @@ def test_a_reload_that_does_not_end_delays_no_other(tmp_path: Path, make_router:
     for host in ("a.test", "b.test"):
         wait_for(router.application, host, "1")
     for number in range(2, 8):
-        source = HANGS.replace("__file__).parent.parent.parent", repr(str(tmp_path)) + ")")
-        deploy(tmp_path, "a.test", release(tmp_path, "a.test", number, source + app("late")))
+        late = hangs(tmp_path / "go") + app("late")
+        deploy(tmp_path, "a.test", release(tmp_path, "a.test", number, late))
         deploy(tmp_path, "b.test", release(tmp_path, "b.test", number, app(str(number))))
         wait_for(router.application, "b.test", str(number))
         assert get(router.application, "a.test").body == "1"

@@ -16,6 +16,7 @@ import pytest
 
 from mod_wsgi_van import Router
 from tests.support.client import get, wait_for
+from tests.support.links import swap
 from tests.support.threads import in_threads
 from tests.support.venvs import make_venv
 from tests.support.vhosts import app, deploy, release, site, write
@@ -133,8 +134,7 @@ def test_a_swap_of_the_environment(counting: Path, make_router: Any) -> None:
     (counting / ".venv").symlink_to("v1")
     router = make_router()
     assert get(router.application, "a.test").body == "1 1"
-    (counting / "next").symlink_to("v2")
-    os.replace(counting / "next", counting / ".venv")
+    swap(counting / ".venv", "v2")
     wait_for(router.application, "a.test", "2 1")
 
 
@@ -236,14 +236,16 @@ def test_an_edit_is_taken_when_it_has_settled(counting: Path, make_router: Any) 
     assert get(router.application, "a.test").body == "1 1"
     module = counting / "wsgi" / "package" / "module.py"
     module.write_text("VALUE = 1\n")
-    started = time.monotonic()
-    number = 10
+    started = last = time.monotonic()
+    number, longest = 10, 0.0
     while get(router.application, "a.test").body == "1 1":
         number += 1
         module.write_text(f"VALUE = {number}\n")
-        assert time.monotonic() - started < 20
+        longest, last = max(longest, time.monotonic() - last), time.monotonic()
+        assert last - started < 20
         time.sleep(0.01)
-    assert number > 15  # the first of these writes alone would have been taken at once
+    # The first of these writes alone would have been taken at once, were there no pause.
+    assert number > 15 or longest > 0.2, longest
 
 
 def test_a_writer_without_pause_delays_no_other(tmp_path: Path, make_router: Any) -> None:

@@ -1,8 +1,10 @@
-"""What the package logs, where pytest's caplog is not to be had or counts are wanted."""
+"""What the package has logged."""
 
 from __future__ import annotations
 
 import logging
+
+import pytest
 
 
 class Lines(logging.Handler):
@@ -14,6 +16,15 @@ class Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append(record.getMessage())
+
+
+def logged(caplog: pytest.LogCaptureFixture, text: str) -> int:
+    """How many lines have the text."""
+    return sum(text in record.getMessage() for record in caplog.records)
+
+
+def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR]
 
 
 def listening() -> Lines:

@@ -13,6 +13,12 @@ def app(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
     return [body]
 """
+HANGS = """
+import os, time
+open({go!r} + ".begun", "w").close()
+while not os.path.exists({go!r}):
+    time.sleep(0.01)
+"""
 
 
 def write(path: Path, text: str) -> None:
@@ -23,6 +29,11 @@ def write(path: Path, text: str) -> None:
 def app(text: str) -> str:
     """The source of an application that answers ``text``."""
     return APP.format(text=text)
+
+
+def hangs(go: Path) -> str:
+    """Source that is held up until ``go`` exists; beside it ``go.begun`` says that it has begun."""
+    return HANGS.format(go=str(go))
 
 
 def site(base: Path, host: str, text: str = "one", **files: str) -> Path:
