@@ -127,19 +127,20 @@ class Body:
     def answer(self, connection: Connection, payload: bytes) -> None:
         """Send the worker the next piece; an empty one is the end."""
         if self.mode != "pull" or len(payload) != 4:
-            raise Garbage("a pull of a body that it has")
+            raise Garbage("a pull of a body that it has or has had")
         (size,) = struct.unpack("!I", payload)
         size = min(size, PULL_BYTES, PULL_BYTES if self.left is None else self.left)
         self.pulled = True
+        kind = b"B"
         try:
             data: bytes = self._stream.read(size) if size else b""
         except Exception as error:  # the client went away: the application's read() raises as here
-            text = str(error).encode("utf-8", "replace")[:1024]
-            connection.send(HEADER.pack(b"A", len(text)), text)
-            return
-        if self.left is not None:
+            kind, data = b"A", str(error).encode("utf-8", "replace")[:1024]
+        if kind == b"A" or not data:
+            self.mode = "none"  # whoever pulls for ever keeps request_timeout from passing
+        elif self.left is not None:
             self.left -= len(data)
-        connection.send(HEADER.pack(b"B", len(data)), data)
+        connection.send(HEADER.pack(kind, len(data)), data)
 
 
 def _length(environ: Environ) -> int | None:

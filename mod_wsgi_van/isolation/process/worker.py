@@ -60,11 +60,11 @@ class RouterGone(OSError):
     """The router closed the socket: its client went away, or it did itself."""
 
 
-class BadObject(Exception):
+class NoApplication(Exception):
     """The module has no such object, or it cannot be called: why, and the module's file."""
 
 
-class Connection:
+class Channel:
     """One socket to the router, in frames."""
 
     def __init__(self, fd: int) -> None:
@@ -102,9 +102,10 @@ class Connection:
 class PulledInput(io.RawIOBase):
     """A request body that stays at the router until the application reads it."""
 
-    def __init__(self, connection: Connection, length: int | None) -> None:
+    def __init__(self, connection: Channel, length: int | None) -> None:
         self._connection = connection
         self._left = sys.maxsize if length is None else length
+        self._error: str | None = None
 
     def readable(self) -> bool:
         return True
@@ -119,19 +120,22 @@ class PulledInput(io.RawIOBase):
 
     def _pull(self, size: int) -> bytes:
         size = min(size, PULL_BYTES, self._left)
+        if self._error is not None:  # to pull again would be garbage to the router
+            raise OSError(self._error)
         if size == 0:
             return b""
         self._connection.send((b"P", struct.pack("!I", size)))
         kind, data = self._connection.receive()
         if kind == b"A":
-            raise OSError(data.decode("utf-8", "replace"))
+            self._error = data.decode("utf-8", "replace")
+            raise OSError(self._error)
         if kind != b"B":
             raise RouterGone("the client went away")
         self._left = self._left - len(data) if data else 0
         return data
 
 
-class FileWrapper(wsgiref.util.FileWrapper):
+class SentFile(wsgiref.util.FileWrapper):
     """wsgi.file_wrapper."""
 
     def descriptor(self) -> int | None:
@@ -149,10 +153,10 @@ class FileWrapper(wsgiref.util.FileWrapper):
         return fd
 
 
-class Exchange:
+class Handler:
     """One request and its response: the server's side of PEP 3333."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Channel) -> None:
         self._connection = connection
         self._head: bytes | None = None
         self._sent = False
@@ -177,7 +181,7 @@ class Exchange:
             self._connection.send(*self._unsent_head(), *blocks, (b"E", b""))
             return
         try:
-            fd = response.descriptor() if type(response) is FileWrapper else None
+            fd = response.descriptor() if type(response) is SentFile else None
             if fd is None:
                 for data in response:
                     self.write(data)
@@ -225,10 +229,10 @@ def make_head(status: Any, headers: Any) -> bytes:
     return "\n".join(lines).encode("latin-1")
 
 
-class Worker:
+class Server:
     """The application with the sockets that it is served on."""
 
-    def __init__(self, control: Connection, order: dict[str, Any]) -> None:
+    def __init__(self, control: Channel, order: dict[str, Any]) -> None:
         self.control = control
         self.order = order
         self.connections = {control}
@@ -239,16 +243,17 @@ class Worker:
             "wsgi.multithread": order["threads"] > 1,
             "wsgi.multiprocess": order["processes"] > 1,
             "wsgi.run_once": False,
-            "wsgi.file_wrapper": FileWrapper,
+            "wsgi.file_wrapper": SentFile,
         }
         self.application: Any = None
-        self.waiting: queue.SimpleQueue[Connection] = queue.SimpleQueue()
+        self.waiting: queue.SimpleQueue[Channel] = queue.SimpleQueue()
         # A child that the application forks must not hold the router's sockets open, or answer.
         os.register_at_fork(after_in_child=self.close)
 
     def close(self) -> None:
-        for connection in self.connections:
-            connection.socket.close()
+        """Once: in a child of the child the numbers are other files."""
+        while self.connections:
+            self.connections.pop().socket.close()
 
     def load(self) -> None:
         order = self.order
@@ -266,10 +271,10 @@ class Worker:
         file = getattr(module, "__file__", None) or order["directory"]
         where = f"object {order['object']!r} in {file}"
         if not hasattr(module, order["object"]):
-            raise BadObject(f"{where} is missing", file)
+            raise NoApplication(f"{where} is missing", file)
         self.application = getattr(module, order["object"])
         if not callable(self.application):
-            raise BadObject(f"{where} is not callable, but of {type(self.application)}", file)
+            raise NoApplication(f"{where} is not callable, but of {type(self.application)}", file)
 
     def serve(self) -> None:
         """Take sockets from the router until it says quit; ends the process when it is gone."""
@@ -281,7 +286,7 @@ class Worker:
             if not data:
                 os._exit(0)
             for _, _, rights in ancillary:  # none where this process has no descriptors left
-                self.waiting.put(Connection(array.array("i", rights)[0]))
+                self.waiting.put(Channel(array.array("i", rights)[0]))
 
     def serve_connections(self) -> None:
         own = os.getpid()
@@ -300,7 +305,7 @@ class Worker:
                 connection.socket.close()
 
     def serve_request(
-        self, connection: Connection, mode: str, length: int | None, environ: dict[str, Any]
+        self, connection: Channel, mode: str, length: int | None, environ: dict[str, Any]
     ) -> None:
         if mode == "pull":
             body: Any = io.BufferedReader(PulledInput(connection, length), 65536)
@@ -308,7 +313,7 @@ class Worker:
             body = io.BytesIO(connection.receive()[1] if mode == "inline" else b"")
         environ.update(self.constants, **{"wsgi.input": body})
         try:
-            Exchange(connection).respond(self.application, environ)
+            Handler(connection).respond(self.application, environ)
         except RouterGone:
             raise
         except BaseException as error:  # also sys.exit(): it must not end the connection
@@ -344,7 +349,7 @@ def files_of(error: BaseException | None, packages: list[str]) -> list[str]:
 
 def refusal(error: BaseException, packages: list[str]) -> bytes:
     """Why nothing was loaded, for the router's log."""
-    if isinstance(error, BadObject):
+    if isinstance(error, NoApplication):
         message, file = error.args
         reason = {"kind": "object", "message": message, "details": "", "files": [file]}
     else:
@@ -378,7 +383,7 @@ def distrust_young_bytecode() -> None:
     loader.get_data = careful_get_data  # type: ignore[method-assign]
 
 
-class Finders(list):  # type: ignore[type-arg]
+class SteadyFinders(list):  # type: ignore[type-arg]
     """``sys.meta_path``: an import sees it as it was when it began.
 
     Else one that runs while another thread takes a finder out, as setuptools does, skips the next
@@ -396,7 +401,13 @@ def tie_to_router(lifeline: int) -> None:
     module holds the GIL. PR_SET_PDEATHSIG kills when the THREAD ends that started this process.
     """
     os.set_inheritable(lifeline, False)
-    os.register_at_fork(after_in_child=lambda: os.close(lifeline))
+    held = [lifeline]
+
+    def let_go() -> None:  # once: in a child of the child the number is another file
+        while held:
+            os.close(held.pop())
+
+    os.register_at_fork(after_in_child=let_go)
     fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
     fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
     fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
@@ -411,24 +422,24 @@ def prepare(order: dict[str, Any]) -> None:
     if order["memory"]:
         resource.setrlimit(resource.RLIMIT_DATA, (order["memory"], order["memory"]))
     distrust_young_bytecode()
-    sys.meta_path = Finders(sys.meta_path)
+    sys.meta_path = SteadyFinders(sys.meta_path)
 
 
 def main() -> None:
     if sys.path and sys.path[0] == os.path.dirname(os.path.abspath(__file__)):
         del sys.path[0]
     tie_to_router(int(sys.argv[2]))
-    control = Connection(int(sys.argv[1]))
+    control = Channel(int(sys.argv[1]))
     order = json.loads(control.receive()[1])
     prepare(order)
-    worker = Worker(control, order)
+    server = Server(control, order)
     try:
-        worker.load()
+        server.load()
     except BaseException as error:  # SystemExit too; the router says what it means
         control.send((b"!", refusal(error, order["site_packages"])))
         return
     control.send((b"+", b""))
-    worker.serve()
+    server.serve()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -31,6 +32,22 @@ def test_a_killed_worker_is_followed_by_another(
         assert pid_of(application) != pid
         wait(lambda pid=pid: f"its worker {pid} is gone: signal SIGKILL ended it" in caplog.text)
     assert caplog.text.count("VAN030") == 2
+
+
+def test_the_end_of_a_worker_is_noticed_without_pidfd(
+    load: Load, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Before Linux 5.3, and where a container does not allow it."""
+
+    def not_there(pid: int, flags: int = 0) -> int:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(os, "pidfd_open", not_there)
+    application = load()
+    pid = pid_of(application)
+    os.kill(pid, signal.SIGKILL)
+    wait(lambda: f"its worker {pid} is gone: signal SIGKILL ended it" in caplog.text)
+    assert pid_of(application) != pid
 
 
 @pytest.mark.parametrize(("path", "query"), [("dies", "exit"), ("dies", "kill"), ("dies", "close")])
@@ -203,6 +220,11 @@ def test_a_forked_child_cannot_answer(
     child = int(ask(application, "forks").content)
     assert pid_of(application) != child
     wait(lambda: not runs(child))  # its response failed, and with it ended its thread
+
+
+def test_a_child_of_a_child_keeps_its_files(load: Load, capfd: pytest.CaptureFixture[str]) -> None:
+    assert ask(load(), "forks_twice").body == "40 of 40"
+    assert "ignored" not in capfd.readouterr().err
 
 
 def test_children_end_with_their_worker(make_isolation: Callable[..., ProcessIsolation]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 import resource
 import socket
@@ -205,6 +206,29 @@ def test_data_without_end_is_never_held(liar: Application) -> None:
     call.close()
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KB
     wait(lambda: ask(liar, "about").status == 200)
+
+
+@pytest.mark.parametrize(
+    ("sent", "repeated"),
+    [
+        (frame(b"H", HEAD) + frame(b"D"), 5),
+        (frame(b"H", HEAD) + frame(b"D", b"data") + frame(b"D"), 5),
+        (frame(b"P", b"\0\0\0\5"), 9),
+    ],
+)
+def test_nothing_said_for_ever(
+    liar: Application, sent: bytes, repeated: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Empty data, or pulls of a body that has ended: no request_timeout would ever pass."""
+    environ = make_environ("speaks", "POST", b"x" * 70_000, HTTP_EXPECT="100-continue")
+    environ["QUERY_STRING"] = f"{sent.hex()}-repeat{repeated}"
+    environ["wsgi.input"] = io.BytesIO(b"less")
+    try:
+        assert Call(liar, environ).finish().status == 502
+    except ResponseBroken:
+        pass
+    assert caplog.text.count("VAN033") == 1
+    assert ask(liar, "about").status == 200
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -318,6 +318,23 @@ def lingering():
     time.sleep(600)
 
 
+def forks_twice(environ, start_response):
+    """What of the child's files was closed in the child's child."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(40)]
+        if os.fork() == 0:
+            there = [fd for fd in opened if os.path.exists(f"/proc/self/fd/{fd}")]
+            os.write(writing, b"%d of %d" % (len(there), len(opened)))
+            os._exit(0)
+        os.wait()
+        os._exit(0)
+    os.waitpid(child, 0)
+    start_response("200 OK", PLAIN)
+    return [os.read(reading, 1000)]
+
+
 def sleeper(environ, start_response):
     """A child that knows nothing of its worker's end."""
     child = subprocess.Popen(["sleep", "600"])
@@ -352,6 +369,8 @@ def speaks(environ, start_response):
         if end == "descriptor":
             frame.f_locals["connection"].receive()
             frame.f_locals["connection"].send_descriptor(0)
+        while end.startswith("repeat"):  # the last so many bytes
+            own.sendall(bytes.fromhex(data)[-int(end[6:]) :])
         if end == "flood":
             while True:
                 own.sendall(b"D\xff\xff\xff\xff" + b"x" * 1000000)
