@@ -173,7 +173,7 @@ class Engine:
         current = [(slot.host, slot.release) for slot in self.cache]
         loaded = [(host, each.loaded) for host, each in current if isinstance(each, Release)]
         retire_all(loaded, _SHUTDOWN / 2)
-        self.loader.shutdown()
+        self.loader.shutdown(_SHUTDOWN / 2)
 
     def after_fork(self) -> None:
         """In a forked child: forget the parent's threads; the next request starts new ones."""

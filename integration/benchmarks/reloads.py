@@ -88,7 +88,7 @@ def reload(directory: Path, packages: str, use: str, times: int) -> dict[str, ob
             loaded.retire()
         except Exception as error:
             return {"error": f"at load {number + 1}: {error}"}
-    isolation.shutdown()
+    isolation.shutdown(5)
     return {"kb": round((settled_memory() - settled) / 1024 / (times - times // 2))}
 
 

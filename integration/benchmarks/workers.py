@@ -132,7 +132,7 @@ def request_costs(base: Path, env: Path, rounds: int) -> None:
             columns.append([there - here for here, there in zip(*columns[:2], strict=True)])
             rows.append([name, *(spread(column, 0) for column in columns)])
     for isolation in isolations:
-        isolation.shutdown()
+        isolation.shutdown(5)
     heads = ["", *ISOLATIONS, "plain socket", "added"]
     print_table("Microseconds per request", heads, rows)
 
@@ -179,7 +179,7 @@ def cpu_bound(base: Path, env: Path, seconds: float) -> None:
         isolation = make()
         with loaded(sources[0], isolation) as one, loaded(sources[1], isolation) as two:
             times = hammer([one.application, two.application], seconds)
-        isolation.shutdown()
+        isolation.shutdown(5)
         p50, p99 = (percentile(times, part) * 1000 for part in (0.5, 0.99))
         rows.append([name, f"{len(times) / seconds:.0f}", f"{p50:.1f}", f"{p99:.1f}"])
     print_table(
@@ -222,7 +222,7 @@ def memory_and_starts(base: Path, env: Path, rounds: int) -> None:
                     private.append(memory.private(pid) / MB if pid != os.getpid() else 0.0)
                 while pid != os.getpid() and Path(f"/proc/{pid}").exists():
                     time.sleep(0.005)  # its end must not weigh on the next start
-            isolation.shutdown()
+            isolation.shutdown(5)
             held = spread(private[1:], 1) if private[0] else "-"
             rows.append([name, kind, spread(first[1:], 0), spread(beyond[1:], 0), held])
     heads = ["application", "", "first answer, ms", "beyond its imports, ms", "private MB idle"]
@@ -242,7 +242,7 @@ def streams(base: Path, env: Path, rounds: int) -> None:
                 ours.append(1 / timed(request, release.application, f"/stream/{size}/{blocks}"))
             ratio = [our / bare for our, bare in zip(ours, plain, strict=True)]
             rows.append([name, spread(plain), spread(ours), spread(ratio)])
-    isolation.shutdown()
+    isolation.shutdown(5)
     print_table("Streamed response, GB/s", ["blocks of", "plain socket", "worker", "ratio"], rows)
 
 

@@ -46,10 +46,16 @@ class Isolation(Protocol):
         """
 
     def closing(self) -> None:
-        """The process is about to end: what is retired from now on need not be freed."""
+        """The process is about to end: what is retired from now on need not be freed.
 
-    def shutdown(self) -> None:
-        """Give back what is shared by all releases; each of them has been retired before."""
+        A load that is under way goes on.
+        """
+
+    def shutdown(self, timeout: float) -> None:
+        """Give back what is shared by all releases, and end what still lives of them.
+
+        Returns within ``timeout`` seconds, whatever the applications do. Loads nothing any more.
+        """
 
     def after_fork(self) -> None:
         """In a forked child: forget, without touching the parent, what a child cannot use."""

@@ -169,9 +169,9 @@ class Loader:
         for isolation in list(self._isolations.values()):
             isolation.closing()
 
-    def shutdown(self) -> None:
+    def shutdown(self, timeout: float) -> None:
         for isolation in list(self._isolations.values()):
-            isolation.shutdown()
+            isolation.shutdown(timeout)
 
     def after_fork(self) -> None:
         self._lock = threading.Lock()

@@ -33,7 +33,7 @@ Load = Callable[[Source], Instance]
 def isolation(request: pytest.FixtureRequest) -> Iterator[Isolation]:
     made = ISOLATIONS[request.param]()
     yield made
-    made.shutdown()
+    made.shutdown(5)
 
 
 @pytest.fixture

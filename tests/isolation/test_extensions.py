@@ -80,7 +80,7 @@ def make_native(
 def isolation() -> Iterator[ImportsIsolation]:
     made = ImportsIsolation()
     yield made
-    made.shutdown()
+    made.shutdown(5)
 
 
 def test_each_vhost_has_its_own(

@@ -50,7 +50,7 @@ def load() -> Iterator[Load]:
     yield load
     for one in loaded:
         one.retire()
-    isolation.shutdown()
+    isolation.shutdown(5)
     assert not [name for name, module in sys.modules.items() if type(module) is StandIn]
 
 
@@ -76,8 +76,8 @@ def test_no_function_is_replaced_before_the_first_load_and_after_the_last(
     loaded = isolation.load(make_source({"wsgi/app.py": "answer = lambda: ''"}))
     assert replaceable() != before
     loaded.retire()
-    isolation.shutdown()
-    isolation.shutdown()
+    isolation.shutdown(5)
+    isolation.shutdown(5)
     assert replaceable() == before
 
 
@@ -206,7 +206,7 @@ def test_nothing_of_a_failed_load_is_reachable(make_source: MakeSource, code: st
     assert set(copyreg.dispatch_table) == before
     assert caught.value.__context__ is None and caught.value.__cause__ is None
     assert "helper" not in sys.modules and "app" not in sys.modules
-    isolation.shutdown()
+    isolation.shutdown(5)
 
 
 def test_finalizers_run_when_retired(load: Load, make_source: MakeSource, tmp_path: Path) -> None:

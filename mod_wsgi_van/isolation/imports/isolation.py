@@ -61,7 +61,7 @@ class ImportsIsolation:
         with self._lock:
             self._closing = True
 
-    def shutdown(self) -> None:
+    def shutdown(self, timeout: float) -> None:
         """Give the interpreter back the functions that were replaced at the first load."""
         with self._lock:
             hooked, self._hooked = self._hooked, False

@@ -1,9 +1,10 @@
 """A worker process per release, in the vhost's own Python.
 
-``ProcessIsolation`` starts a worker (``spawn``) that runs the script ``worker`` and is ready when
-it has imported the application. The ``Pool`` of a release lends its workers to requests; an
-``exchange`` sends one request over a socket of its own (``frames``) and passes the response on; one
-``Supervisor`` thread looks after the output and the end of all workers.
+A ``Spawner`` starts the workers of one release. Each runs the script ``worker`` and is ready when
+it has imported the application. The ``Pool`` of the release lends its workers to requests. An
+``exchange`` sends one request over a socket of its own (``frames``) and passes the response on. One
+``Supervisor`` thread looks after the output and the end of all workers. What the router has of one
+worker is its ``handle``; the supervisor knows a pool only as the ``Owner`` of a handle.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from mod_wsgi_van.isolation.process.exchange import (
     ResponseBroken,
 )
 from mod_wsgi_van.isolation.process.pool import Pool
+from mod_wsgi_van.isolation.process.spawn import Spawner
 from mod_wsgi_van.isolation.process.supervisor import Supervisor
 from mod_wsgi_van.settings import Settings
 from mod_wsgi_van.wsgi import Application
@@ -48,7 +50,8 @@ class ProcessIsolation:
 
     def load(self, source: Source) -> ProcessInstance:
         """Returns when the workers have imported the application; raises errors.LoadError."""
-        pool = Pool(source, self._settings, self._supervisor)
+        spawner = Spawner(source, self._settings, self._supervisor)
+        pool = Pool(source.host, spawner, self._settings, self._supervisor)
         self._pools.add(pool)
         pool.open()
         return ProcessInstance(pool)
@@ -56,11 +59,11 @@ class ProcessIsolation:
     def closing(self) -> None:
         """Nothing to spare: retiring a release only tells its workers."""
 
-    def shutdown(self) -> None:
-        """End all workers; returns when they are gone, ``shutdown_timeout`` at most."""
+    def shutdown(self, timeout: float) -> None:
+        """End all workers; what they were asked is answered if there is time for it."""
         for pool in list(self._pools):
             pool.close()
-        self._supervisor.stop()
+        self._supervisor.stop(timeout)
 
     def after_fork(self) -> None:
         """In a child: a release that the parent loaded starts workers of the child's own."""

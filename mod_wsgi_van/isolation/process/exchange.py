@@ -29,9 +29,9 @@ from mod_wsgi_van.isolation.process.frames import (
     Late,
     parse_head,
 )
-from mod_wsgi_van.isolation.process.pool import Pool, Refused
+from mod_wsgi_van.isolation.process.handle import Worker
+from mod_wsgi_van.isolation.process.pool import NoWorker, Pool
 from mod_wsgi_van.isolation.process.request import Body, Encoder
-from mod_wsgi_van.isolation.process.spawn import Worker
 from mod_wsgi_van.wsgi import Environ, Response, StartResponse
 
 log = logging.getLogger(__name__)
@@ -67,10 +67,9 @@ class ProcessApplication:
         for _ in range(UNDELIVERED_TRIES):
             try:
                 worker, connection = self._pool.borrow()
-            except Refused as refused:
-                return answers.short(
-                    environ, start_response, "503 Service Unavailable", refused.retry_after
-                )
+            except NoWorker as error:
+                status = "503 Service Unavailable"
+                return answers.short(environ, start_response, status, error.retry_after)
             exchange = Exchange(self._pool, worker, connection, environ, body)
             try:
                 status, headers = exchange.begin(request)
@@ -189,12 +188,11 @@ class Exchange:
             if not complete:
                 self._left = length
                 return
-            if length:
-                self._blocks.append(self._connection.take(length))
+            self._blocks.append(self._connection.take(length))
 
     def _receive_data(self) -> bytes:
         """The next piece of data, b"" at the end of the response."""
-        while not self._left:
+        if not self._left:
             kind, length = self._next_frame(0 if self._large else AHEAD_BYTES)
             if kind != b"D":
                 self._end(kind, length)

@@ -7,11 +7,12 @@ import logging
 import math
 import threading
 import time
+from collections.abc import Callable
 
-from mod_wsgi_van.errors import LoadError
-from mod_wsgi_van.isolation.contract import Source
+from mod_wsgi_van.errors import LoadError, WorkerFailed
 from mod_wsgi_van.isolation.process.frames import Connection
-from mod_wsgi_van.isolation.process.spawn import Worker, spawn
+from mod_wsgi_van.isolation.process.handle import Worker
+from mod_wsgi_van.isolation.process.spawn import Spawner
 from mod_wsgi_van.isolation.process.supervisor import Supervisor
 from mod_wsgi_van.settings import Settings
 
@@ -23,7 +24,7 @@ LONGEST_PAUSE = 60.0
 WEIGH_EVERY = 1.0  # seconds between two looks at the memory of a worker
 
 
-class Refused(Exception):
+class NoWorker(Exception):
     """No worker is to be had now; ``retry_after`` says in how many seconds to ask again."""
 
     def __init__(self, message: str, retry_after: int = 1) -> None:
@@ -32,72 +33,126 @@ class Refused(Exception):
 
 
 class Pool:
-    """Called by every request's thread; a worker is started by the request that needs it."""
+    """Owns the workers of a release. Called by the threads of requests and by the supervisor's.
 
-    def __init__(self, source: Source, settings: Settings, supervisor: Supervisor) -> None:
-        self.host = source.host
-        self._source = source
+    After the first ones, workers are started in threads of their own (``van-start-<host>``): the
+    site's file system may not answer, and a request waits for no longer than it is allowed to.
+    """
+
+    def __init__(
+        self, host: str, spawner: Spawner, settings: Settings, supervisor: Supervisor
+    ) -> None:
+        self.host = host
+        self._spawner = spawner
         self._settings = settings
         self._supervisor = supervisor
         self._begin()
 
     def _begin(self) -> None:
         # Guards all below, and what the workers hold for their pool. Never held while a worker is
-        # started, sent to or waited for.
+        # started, sent to or waited for. The supervisor may be told something while it is held.
         self._changed = threading.Condition(threading.Lock())
         self._workers: list[Worker] = []  # those that get requests
-        self._retiring: set[Worker] = set()  # those that end because the router wants it
         self._starting = 0
         self._closed = False
         self._used_at = time.monotonic()
         self._deaths = 0  # at once, one after the other
         self._not_before = 0.0
 
+    # Starting.
+
     def open(self) -> None:
         """Start all workers, side by side, and return when they are ready; raises LoadError."""
         failures: list[LoadError] = []
-        others = [
-            threading.Thread(
-                target=self._try_start, args=(failures,), name=f"van-start-{self.host}"
-            )
-            for _ in range(self._settings.processes_per_vhost - 1)
-        ]
-        for thread in others:
-            thread.start()
-        self._try_start(failures)
+        others: list[threading.Thread] = []
+        try:
+            for _ in range(self._settings.processes_per_vhost - 1):
+                others.append(self._thread(self._try_start, failures))
+        except RuntimeError as error:
+            failures.append(self._no_thread(error))
+        else:
+            self._try_start(failures)
         for thread in others:
             thread.join()
         if failures:
             self.close()
             raise failures[0]
 
+    def _thread(self, work: Callable[..., None], *arguments: object) -> threading.Thread:
+        """Raises RuntimeError when no thread is to be had."""
+        name = f"van-start-{self.host}"
+        thread = threading.Thread(target=work, args=arguments, name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def _no_thread(self, error: RuntimeError) -> WorkerFailed:
+        return WorkerFailed(
+            f"{self.host}: no thread is to be had that starts a worker: {error}; raise the limit of"
+            " processes (TasksMax, RLIMIT_NPROC)"
+        )
+
     def _try_start(self, failures: list[LoadError]) -> None:
         try:
-            self._admit(spawn(self._source, self._settings, self._supervisor, self))
+            self._admit(self._spawner.spawn(self))
         except LoadError as error:
             failures.append(error)
 
     def _admit(self, worker: Worker) -> None:
         """Take in a worker that is ready, in place of one that is worn out."""
-        worn: list[Worker] = []
         with self._changed:
-            self._let_go(worker)
             if self._closed:
-                worn.append(worker)
+                worker.leaving = True
             else:
-                worn += [other for other in self._workers if other.replaced][:1]
-                self._workers = [other for other in self._workers if other not in worn]
+                worn = next((other for other in self._workers if other.replaced), None)
+                if worn is not None:
+                    self._dismiss(worn)
                 self._workers.append(worker)
                 self._used_at = time.monotonic()
-            self._retiring.update(worn)
+                self._supervisor.look_at_idle()
+            self._let_go(worker)
             self._changed.notify_all()
-        for other in worn:
-            self._supervisor.retire(other)
-        if self._settings.idle_timeout:
-            self._supervisor.add_pool(self)
+
+    def _dismiss(self, worker: Worker) -> None:
+        """With the lock held: no more requests for this worker, and an end after those it has."""
+        self._workers.remove(worker)
+        worker.leaving = True
+        self._supervisor.retire(worker)
+
+    def _start_another(self) -> None:
+        """With the lock held: start a worker in the background."""
+        if self._starting or self._closed or self._not_before > time.monotonic():
+            return
+        self._starting += 1
+        try:
+            self._thread(self._start)
+        except RuntimeError as error:
+            self._starting -= 1
+            if not self._workers:  # else the next request tries again
+                self._failed(self._no_thread(error))
+
+    def _start(self) -> None:
+        try:
+            worker = self._spawner.spawn(self)
+            self._admit(worker)
+            log.info("%s: worker %d started", self.host, worker.pid)
+        except LoadError as error:
+            with self._changed:
+                self._failed(error)
+        finally:
+            with self._changed:
+                self._starting -= 1
+                self._changed.notify_all()
+
+    def _failed(self, error: LoadError) -> None:
+        """With the lock held: no worker could be started; those that there are go on."""
+        log.error("%s%s", error, f"\n{error.details}" if error.details else "")
+        self._deaths = max(DEATHS_BEFORE_PAUSE, self._deaths + 1)
+        self._set_pause()
+
+    # Lending.
 
     def borrow(self) -> tuple[Worker, Connection]:
-        """A worker with room for a request and a connection to it; raises Refused."""
+        """A worker with room for a request and a connection to it; raises NoWorker."""
         while True:
             worker, connection = self._choose()
             if connection is not None:
@@ -115,27 +170,25 @@ class Pool:
                     self.host,
                     error,
                 )
-                raise Refused("no connection to a worker") from None
+                raise NoWorker("no connection to a worker") from None
 
     def _choose(self) -> tuple[Worker, Connection | None]:
         """The least busy worker, counted as busier by one; starts one when there is none."""
-        deadline = time.monotonic() + self._settings.queue_timeout
+        began, patience = time.monotonic(), self._settings.queue_timeout
         with self._changed:
             while True:
                 if self._closed:
-                    raise Refused("this release is no longer served")
+                    raise NoWorker("this release is no longer served")
                 worker = min(self._workers, key=_busy, default=None)
                 if worker is not None and worker.busy < self._settings.process_threads:
                     return worker, self._lend(worker)
                 if worker is None and not self._starting:
                     self._check_pause()
-                    self._starting += 1
-                    break
-                if not self._changed.wait(deadline - time.monotonic()):
-                    self._log_full(worker)
-                    raise Refused("no worker with room")
-        self._start_anew()
-        return self._choose()
+                    self._start_another()
+                    patience = max(patience, self._settings.load_timeout + 1)  # for how it ends
+                elif not self._changed.wait(began + patience - time.monotonic()):
+                    self._log_full(worker, patience)
+                    raise NoWorker("no worker with room")
 
     def _lend(self, worker: Worker) -> Connection | None:
         worker.busy += 1
@@ -143,13 +196,13 @@ class Pool:
         if self._settings.max_requests and worker.served >= self._settings.max_requests:
             self._replace(worker, f"it has had {worker.served} requests (max_requests)")
         if worker.replaced or len(self._workers) < self._settings.processes_per_vhost:
-            self._start_in_background()
+            self._start_another()
         return worker.idle.pop() if worker.idle else None
 
     def give_back(self, worker: Worker, connection: Connection | None = None) -> None:
         """After ``borrow``: the request is over; a connection that is in order is used again."""
         now = time.monotonic()
-        weigh = False
+        limit = self._settings.memory_limit
         with self._changed:
             self._let_go(worker)
             self._used_at = now
@@ -157,27 +210,37 @@ class Pool:
             if connection is not None and worker in self._workers:
                 worker.idle.append(connection)
                 connection = None
-            if self._settings.memory_limit and now - worker.weighed_at > WEIGH_EVERY:
+            weigh = limit and now - worker.weighed_at > WEIGH_EVERY
+            if weigh:
                 worker.weighed_at = now
-                weigh = True
             self._changed.notify()
         if connection is not None:
             connection.socket.close()
-        if weigh and (size := worker.resident()) > self._settings.memory_limit:
+        if weigh and (size := worker.resident()) > limit:
             with self._changed:
                 self._replace(worker, f"it holds {size >> 20} MB of memory (memory_limit)")
-                self._start_in_background()
+                self._start_another()
 
     def _let_go(self, worker: Worker) -> None:
         """With the lock held."""
         worker.busy -= 1
-        if worker.gone.is_set() and not worker.busy:
+        if worker.busy:
+            return
+        if worker.gone.is_set():
             worker.close()
+        elif worker not in self._workers:
+            self._supervisor.retire(worker)
 
     def abandon(self, worker: Worker, connection: Connection) -> None:
-        """In place of ``give_back`` when the response was not read to its end."""
+        """In place of ``give_back`` when the response was not read to its end.
+
+        Takes no lock of the pool: the garbage collector may call it from anywhere.
+        """
         connection.hang_up()
-        self._supervisor.abandon(worker, connection)
+        if not self._supervisor.abandon(worker, connection):
+            connection.socket.close()
+
+    # Ending.
 
     def _replace(self, worker: Worker, why: str) -> None:
         """With the lock held: let the next fresh worker take this one's place."""
@@ -191,8 +254,7 @@ class Pool:
         with self._changed:
             if worker not in self._workers:
                 return
-            self._workers.remove(worker)
-            self._retiring.add(worker)
+            self._dismiss(worker)
             self._changed.notify_all()
         log.error(
             "%s: VAN031: its worker %d did not answer within %g s (request_timeout): it is ended,"
@@ -201,7 +263,6 @@ class Pool:
             worker.pid,
             self._settings.request_timeout,
         )
-        self._supervisor.retire(worker)
 
     def garbled(self, worker: Worker, what: str) -> None:
         """The worker does not follow the protocol: it is not to be trusted any more."""
@@ -213,7 +274,7 @@ class Pool:
             what,
         )
         with self._changed:
-            self._retiring.add(worker)
+            worker.leaving = True
         self.lost(worker)
         self._supervisor.kill(worker)
 
@@ -236,10 +297,9 @@ class Pool:
         """Called by the supervisor when the process of ``worker`` is no more."""
         with self._changed:
             # What went wrong before it was ready is in the LoadError.
-            expected = expected or worker in self._retiring or not worker.ready_at
-            self._retiring.discard(worker)
+            expected = expected or worker.leaving or not worker.ready_at
             if not worker.busy:  # else by the last give_back: a descriptor's number that is used
-                worker.close()  # by one thread must not become another vhost's
+                worker.close()  # by one thread must not become another site's
         if not expected:
             log.error(
                 "%s: VAN030: its worker %d is gone: %s; the next request starts another",
@@ -265,49 +325,13 @@ class Pool:
     def _check_pause(self) -> None:
         left = self._not_before - time.monotonic()
         if left > 0:
-            raise Refused("the worker fails again and again", math.ceil(left))
+            raise NoWorker("the worker fails again and again", math.ceil(left))
 
-    def _start_anew(self) -> None:
-        """After ``_starting`` was counted up: start a worker in this thread; raises Refused."""
-        try:
-            worker = spawn(self._source, self._settings, self._supervisor, self)
-        except LoadError as error:
-            log.error("%s%s", error, f"\n{error.details}" if error.details else "")
-            with self._changed:
-                self._starting -= 1
-                self._deaths = max(DEATHS_BEFORE_PAUSE, self._deaths + 1)
-                self._set_pause()
-                self._changed.notify_all()
-            raise Refused("no worker could be started") from None
-        with self._changed:
-            self._starting -= 1
-        self._admit(worker)
-        log.info("%s: worker %d started", self.host, worker.pid)
-
-    def _start_in_background(self) -> None:
-        """With the lock held."""
-        if self._starting or self._closed or self._not_before > time.monotonic():
-            return
-        self._starting += 1
-        thread = threading.Thread(
-            target=self._start_quietly, name=f"van-start-{self.host}", daemon=True
-        )
-        try:
-            thread.start()
-        except RuntimeError:  # no more threads: the next request tries again
-            self._starting -= 1
-
-    def _start_quietly(self) -> None:
-        try:
-            self._start_anew()
-        except Refused:  # logged; the workers that there are go on
-            pass
-
-    def _log_full(self, worker: Worker | None) -> None:
+    def _log_full(self, worker: Worker | None, patience: float) -> None:
         log.warning(
-            "%s: VAN032: no worker had room within %g s (queue_timeout), the client gets 503: %s",
+            "%s: VAN032: no worker had room within %g s, the client gets 503: %s",
             self.host,
-            self._settings.queue_timeout,
+            patience,
             "all process_threads are taken" if worker else "it is still being started",
         )
 
@@ -324,22 +348,17 @@ class Pool:
             if any(worker.busy for worker in self._workers):
                 self._used_at = now
                 return
-            idle, self._workers = self._workers, []
-            self._retiring.update(idle)
+            for worker in list(self._workers):
+                self._dismiss(worker)
         log.info("%s: worker given back after %g s idle", self.host, self._settings.idle_timeout)
-        for worker in idle:
-            self._supervisor.end(worker)
 
     def close(self) -> None:
         """Lend no more and end the workers, after the requests that they have."""
         with self._changed:
             self._closed = True
-            ending, self._workers = self._workers, []
-            self._retiring.update(ending)
+            for worker in list(self._workers):
+                self._dismiss(worker)
             self._changed.notify_all()
-        self._supervisor.remove_pool(self)
-        for worker in ending:
-            self._supervisor.retire(worker)
 
     def after_fork(self) -> None:
         """In a child: without workers, as after idle_timeout."""

@@ -1,4 +1,4 @@
-"""Starts a worker process and holds what the router has of it."""
+"""Starts the worker processes of one release, each from what the release was loaded from."""
 
 from __future__ import annotations
 
@@ -8,23 +8,20 @@ import json
 import os
 import signal
 import socket
-import struct
 import subprocess
-import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mod_wsgi_van.errors import BadObject, ImportFailed, LoadError, LoadTimeout, WorkerFailed
 from mod_wsgi_van.isolation.contract import Source
-from mod_wsgi_van.isolation.process.frames import HEADER, Connection
+from mod_wsgi_van.isolation.process.frames import HEADER
+from mod_wsgi_van.isolation.process.handle import Owner, Worker, open_ending
 from mod_wsgi_van.isolation.process.output import Output
+from mod_wsgi_van.isolation.process.supervisor import Supervisor
 from mod_wsgi_van.settings import Settings
-
-if TYPE_CHECKING:
-    from mod_wsgi_van.isolation.process.pool import Pool
-    from mod_wsgi_van.isolation.process.supervisor import Supervisor
 
 SCRIPT = str(Path(__file__).with_name("worker.py"))
 REASON_BYTES = 4 * 1024 * 1024  # of the JSON that says why nothing was loaded
@@ -33,168 +30,167 @@ STACK_BYTES = 10 * 1024 * 1024  # of address space for each thread's stack
 _NEVER_PASSED_ON = ("PYTHON*", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
 
 
-class Worker:
-    """One worker process as the router sees it.
+class Spawner:
+    """Starts workers of one release; called from any thread.
 
-    What follows ``busy`` belongs to its pool and is guarded by the pool's lock.
+    The path of the interpreter is resolved once, here, as all others were before: after a swap of
+    the site's link a later worker must not get the environment of another release.
     """
 
-    def __init__(
-        self,
-        process: subprocess.Popen[bytes],
-        control: socket.socket,
-        lifeline: int,
-        output: Output,
-        pool: Pool,
-    ) -> None:
-        self.process = process
-        self.pid = process.pid
-        self.control = control
-        self.lifeline = lifeline
-        self.output = output
-        self.pool = pool
-        self.ready_at = 0.0
-        self.how = "it closed its control socket"  # it ended; known when it is gone
-        self.gone = threading.Event()  # reaped, and its last output passed on
-        self.busy = 1  # requests that it has; while it starts, the thread that waits for it
-        self.served = 0
-        self.answered = False
-        self.idle: list[Connection] = []
-        self.replaced = False  # gets no more requests as soon as there is a fresh one
-        self.weighed_at = 0.0
-
-    def connect(self, timeout: float) -> Connection:
-        """A new connection, whose other end is sent to the worker; raises OSError."""
-        ours, theirs = socket.socketpair()
+    def __init__(self, source: Source, settings: Settings, supervisor: Supervisor) -> None:
+        """Raises errors.WorkerFailed when the path of the interpreter cannot be followed."""
+        self._settings = settings
+        self._supervisor = supervisor
         try:
-            if timeout:  # in the kernel: a time-out of Python's costs a system call per receive
-                value = struct.pack("ll", int(timeout), int(timeout % 1 * 1_000_000))
-                ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
-                ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
-            socket.send_fds(self.control, [b"c"], [theirs.fileno()], socket.MSG_DONTWAIT)
-        except OSError:
-            ours.close()
+            self._source = replace(source, python=_resolve(source.python))
+            self._configs = _configs(self._source.python)
+        except (OSError, ValueError) as error:
+            raise WorkerFailed(_why_not_started(source, error)) from error
+
+    def spawn(self, owner: Owner) -> Worker:
+        """Start a worker and wait until its application is imported; raises errors.LoadError."""
+        self._check_environment()
+        worker = self._start(owner)
+        try:
+            self._await_ready(worker)
+            self._check_environment()  # it was the same all the time
+        except BaseException:
+            self._supervisor.kill(worker)
+            owner.give_back(worker)
             raise
-        finally:
-            theirs.close()
-        return Connection(ours)
+        worker.ready_at = time.monotonic()
+        worker.control.settimeout(None)
+        return worker
 
-    def resident(self) -> int:
-        """Bytes of resident memory, 0 when it is gone."""
+    def _check_environment(self) -> None:
+        """Without its pyvenv.cfg the interpreter would run as well, in another environment.
+
+        To look first is also what keeps the interpreter running when the site's file system does
+        not answer: subprocess holds the GIL until the new program is read.
+        """
+        source = self._source
         try:
-            pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
-        except (OSError, IndexError):
-            return 0
-        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+            os.stat(source.python)
+            configs = _configs(source.python)
+        except OSError as error:
+            raise WorkerFailed(_why_not_started(source, error)) from error
+        if configs != self._configs:
+            raise WorkerFailed(
+                f"{source.host}: {source.python} is no longer in the environment that this release"
+                " was loaded with, which was removed or made anew: no worker is started in"
+                f" another one; deploy again, or touch {source.directory} when it is complete"
+            )
 
-    def signal(self, number: int) -> None:
-        """To the worker and all it has started; only before it is reaped, while the pid is its."""
+    def _start(self, owner: Owner) -> Worker:
+        """Start the process with nothing but its two descriptors and the pipe for its output."""
         try:
-            os.killpg(self.pid, number)
-        except (ProcessLookupError, PermissionError):
-            pass
+            with ExitStack() as ours, ExitStack() as theirs:
+                control, their_control = socket.socketpair()
+                ours.enter_context(control)
+                theirs.enter_context(their_control)
+                their_lifeline, lifeline = _pipe(theirs, ours)
+                output, their_output = _pipe(ours, theirs)
+                os.set_blocking(output, False)
+                process = self._popen(their_control.fileno(), their_lifeline, their_output)
+                ours.callback(_end, process)
+                ending = open_ending(process.pid)
+                ours.callback(os.close, ending)
+                lines = Output(output, self._source.host)
+                worker = Worker(owner, process, control, lifeline, ending, lines)
+                self._supervisor.adopt(worker)
+                ours.pop_all()
+                return worker
+        except (OSError, ValueError, RuntimeError, subprocess.SubprocessError) as error:
+            raise WorkerFailed(_why_not_started(self._source, error)) from error
 
-    def ended(self) -> str | None:
-        """How it ended, without reaping it; None while it runs."""
-        result = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        if result is None:
-            return None
-        if result.si_code == os.CLD_EXITED:
-            return f"it exited with status {result.si_status}"
-        try:
-            name = signal.Signals(result.si_status).name
-        except ValueError:
-            name = str(result.si_status)
-        return f"signal {name} ended it"
-
-    def close(self) -> None:
-        """Close every descriptor; what the kernel shares with a parent process is left alone."""
-        self.control.close()
-        if self.lifeline >= 0:
-            os.close(self.lifeline)
-            self.lifeline = -1
-        while self.idle:
-            self.idle.pop().socket.close()
-
-
-def spawn(source: Source, settings: Settings, supervisor: Supervisor, pool: Pool) -> Worker:
-    """Start a worker and wait until its application is imported; raises errors.LoadError."""
-    supervisor.start()
-    worker = _start(source, settings, supervisor, pool)
-    try:
-        _await_ready(worker, source, settings, supervisor)
-    except BaseException:
-        supervisor.kill(worker)
-        pool.give_back(worker)
-        raise
-    worker.ready_at = time.monotonic()
-    worker.control.settimeout(None)
-    return worker
-
-
-def _await_ready(
-    worker: Worker, source: Source, settings: Settings, supervisor: Supervisor
-) -> None:
-    deadline = time.monotonic() + settings.load_timeout
-    try:
-        _order(worker, source, settings)
-        kind, payload = _await_frame(worker.control, deadline)
-        if kind == b"!":
-            raise _refusal(source, payload)
-        if kind != b"+":
-            raise WorkerFailed(f"{source.host}: its worker answered garbage before it was ready")
-    except TimeoutError:
-        raise LoadTimeout(
-            f"{source.host}: {source.module_name!r} from {source.directory} was not imported within"
-            f" {settings.load_timeout:g} s (load_timeout): its worker was killed"
-        ) from None
-    except OSError:
-        supervisor.end(worker)
-        worker.gone.wait(2.0)  # for how it ended, and its last words
-        raise WorkerFailed(
-            f"{source.host}: its worker ({source.python}) ended before it was ready: {worker.how}",
-            details="\n".join(worker.output.tail),
-        ) from None
-
-
-def _start(source: Source, settings: Settings, supervisor: Supervisor, pool: Pool) -> Worker:
-    """Start the process with nothing but its two descriptors and the pipe for its output."""
-    opened: list[int] = []
-    try:
-        ours, theirs = socket.socketpair()
-        opened += (ours.detach(), theirs.detach())
-        opened += os.pipe()
-        opened += os.pipe()
-        our_control, control, lifeline, our_lifeline, our_output, output = opened
-        process = subprocess.Popen(
-            [_interpreter(source.python), "-s", SCRIPT, str(control), str(lifeline), source.host],
+    def _popen(self, control: int, lifeline: int, output: int) -> subprocess.Popen[bytes]:
+        source = self._source
+        return subprocess.Popen(
+            [source.python, "-s", SCRIPT, str(control), str(lifeline), source.host],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             pass_fds=(control, lifeline),
-            env=_environ(settings.process_environ, os.environ),
+            env=_environ(self._settings.process_environ, os.environ),
             start_new_session=True,
         )
-    except (OSError, ValueError, subprocess.SubprocessError) as error:
-        for fd in opened:
-            os.close(fd)
-        raise WorkerFailed(_why_not_started(source, error)) from error
-    for fd in (control, lifeline, output):
-        os.close(fd)
-    os.set_blocking(our_output, False)
-    ours = socket.socket(fileno=our_control)
-    worker = Worker(process, ours, our_lifeline, Output(our_output, source.host), pool)
-    supervisor.adopt(worker)
-    return worker
+
+    def _await_ready(self, worker: Worker) -> None:
+        source, timeout = self._source, self._settings.load_timeout
+        deadline = time.monotonic() + timeout
+        try:
+            worker.control.sendall(self._order())
+            kind, payload = _await_frame(worker.control, deadline)
+        except TimeoutError:
+            raise LoadTimeout(
+                f"{source.host}: {source.module_name!r} from {source.directory} was not imported"
+                f" within {timeout:g} s (load_timeout): its worker was killed"
+            ) from None
+        except OSError:
+            worker.gone.wait(2.0)  # for how it ended, and its last words
+            raise WorkerFailed(
+                f"{source.host}: its worker ({source.python}) ended before it was ready:"
+                f" {worker.how}",
+                details="\n".join(worker.output.tail),
+            ) from None
+        if kind == b"!":
+            raise _refusal(source, payload)
+        if kind != b"+":
+            raise WorkerFailed(f"{source.host}: its worker answered garbage before it was ready")
+
+    def _order(self) -> bytes:
+        """The frame that tells a worker what to load."""
+        source, settings = self._source, self._settings
+        memory = 2 * settings.memory_limit + (settings.process_threads + 2) * STACK_BYTES
+        order = {
+            "directory": source.directory,
+            "site_packages": source.site_packages,
+            "module": source.module_name,
+            "object": source.object_name,
+            "threads": settings.process_threads,
+            "processes": settings.processes_per_vhost,
+            "memory": memory if settings.memory_limit else 0,
+        }
+        payload = json.dumps(order).encode()
+        return HEADER.pack(b"L", len(payload)) + payload
 
 
-def _interpreter(python: str) -> str:
-    """With a real directory, so that a swap of the vhost's link moves no environment under it.
+def _resolve(python: str) -> str:
+    """Make the directory of an interpreter real.
 
     The last component stays: the link ``.venv/bin/python`` is what tells Python its environment.
     """
-    path = Path(python)
-    return str(path.parent.resolve() / path.name)
+    directory, name = os.path.split(python)
+    return os.path.join(os.path.realpath(directory), name)
+
+
+def _configs(python: str) -> list[tuple[int, ...]]:
+    """Which pyvenv.cfg make the environment of an interpreter: an empty tuple where there is none.
+
+    Another one of the same text is another environment: what was installed may not be there yet.
+    """
+    found: list[tuple[int, ...]] = []
+    directory = os.path.dirname(python)
+    for place in (directory, os.path.dirname(directory)):  # where Python looks for it
+        try:
+            status = os.stat(os.path.join(place, "pyvenv.cfg"))
+            found.append((status.st_ino, status.st_size, status.st_mtime_ns))
+        except (FileNotFoundError, NotADirectoryError):
+            found.append(())
+    return found
+
+
+def _pipe(reader: ExitStack, writer: ExitStack) -> tuple[int, int]:
+    """A pipe whose ends are closed with these."""
+    reading, writing = os.pipe()
+    reader.callback(os.close, reading)
+    writer.callback(os.close, writing)
+    return reading, writing
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _environ(passed_on: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
@@ -208,21 +204,6 @@ def _environ(passed_on: Sequence[str], environ: Mapping[str, str]) -> dict[str, 
             if not any(fnmatch.fnmatchcase(key, never) for never in _NEVER_PASSED_ON):
                 passed.setdefault(key, environ[key])
     return passed
-
-
-def _order(worker: Worker, source: Source, settings: Settings) -> None:
-    memory = 2 * settings.memory_limit + (settings.process_threads + 2) * STACK_BYTES
-    order = {
-        "directory": source.directory,
-        "site_packages": source.site_packages,
-        "module": source.module_name,
-        "object": source.object_name,
-        "threads": settings.process_threads,
-        "processes": settings.processes_per_vhost,
-        "memory": memory if settings.memory_limit else 0,
-    }
-    payload = json.dumps(order).encode()
-    worker.control.sendall(HEADER.pack(b"L", len(payload)) + payload)
 
 
 def _await_frame(control: socket.socket, deadline: float) -> tuple[bytes, bytes]:
@@ -264,6 +245,8 @@ def _refusal(source: Source, payload: bytes) -> LoadError:
 
 def _why_not_started(source: Source, error: Exception) -> str:
     text = f"{source.host}: no worker can be started with {source.python}: {error}"
+    if isinstance(error, RuntimeError):
+        return f"{text}; raise the limit of processes (TasksMax, RLIMIT_NPROC)"
     if not isinstance(error, OSError):
         return text
     if error.errno in (errno.EMFILE, errno.ENFILE):

@@ -1,12 +1,14 @@
 """One thread that looks after all worker processes of a router: output, ends, idle time.
 
-It sleeps in epoll until something happens: a line of output, a control socket that hangs up, a
-command of another thread, a deadline. All its state belongs to it; others post commands.
+It sleeps in epoll until something happens: a line of output, the end of a process, a control socket
+that hangs up, a command of another thread, a deadline. Nothing is looked at again and again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import math
 import os
 import select
 import signal
@@ -15,138 +17,148 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from mod_wsgi_van.errors import WorkerFailed
 from mod_wsgi_van.isolation.process.frames import Connection
+from mod_wsgi_van.isolation.process.handle import Owner, Worker
 from mod_wsgi_van.isolation.process.output import READ_BYTES, Output
-from mod_wsgi_van.isolation.process.spawn import Worker
 from mod_wsgi_van.settings import Settings
-
-if TYPE_CHECKING:
-    from mod_wsgi_van.isolation.process.pool import Pool
 
 log = logging.getLogger(__name__)
 
 REST = 0.05  # seconds that a pipe which was full is left alone: a flood is held to 1.3 MB/s
-SOON = 0.005  # until a process that hung up is looked at again
-DRAIN_POLL = 0.02
-HANG_UP_GRACE = 0.3  # between a closed control socket and the end of the process
+HANG_UP_GRACE = 0.3  # seconds between a closed control socket and the end of the process
 TERM_GRACE = 0.3
 
-
-Step = Callable[[Worker], None]
+# How a worker ends, step by step: it answers what it has, is told to quit, gets SIGTERM, SIGKILL.
+DRAIN, QUIT, TERMINATE, KILL = range(4)
+# When the first three steps are over at the latest, as shares of the time that a shutdown has.
+SHARES = (0.4, 0.75, 0.85)
 
 
 @dataclass(slots=True)
 class _Ending:
-    """A worker that is to end: ``steps`` are still to be taken, the next at ``deadline``."""
+    """How far the end of a worker has come; the next step follows at ``deadline``."""
 
-    steps: list[Step]
+    step: int
     deadline: float
-    drain: bool = False
-    hung_up: bool = False
 
 
 class Supervisor:
     """Starts its thread with the first worker; ``stop`` ends the workers and the thread."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        # Guards the thread's start and stop, and the descriptor that wakes it: a write after it
-        # was closed would go to whoever has its number then. Reentrant: the garbage collector may
-        # drop a response, and so post a command, in the middle of another.
-        self._lock = threading.RLock()
-        self._thread: threading.Thread | None = None
+        timeout = settings.shutdown_timeout
+        self._patience = (timeout, timeout, TERM_GRACE, math.inf)  # of each step
+        self._request_timeout = settings.request_timeout or math.inf
+        self._ends_idle = settings.idle_timeout > 0
         self._stopped = False
         self._begin()
 
     def _begin(self) -> None:
-        self._commands: deque[Callable[[], None]] = deque()
-        self._callbacks: dict[int, Callable[[], None]] = {}
-        self._workers: set[Worker] = set()
-        self._endings: dict[Worker, _Ending] = {}
-        self._resting: dict[int, float] = {}
-        self._abandoned: dict[Connection, tuple[Worker, float]] = {}
-        self._pools: set[Pool] = set()
+        # Guards the thread's start and end, and the descriptor that wakes it: a write after it was
+        # closed would go to whoever has its number then. Reentrant: the garbage collector may drop
+        # a response, and so post a command, in the middle of another.
+        self._lock = threading.RLock()
+        self._thread: threading.Thread | None = None
         self._epoll: select.epoll | None = None
         self._wake = -1
+        self._commands: deque[Callable[[], None]] = deque()
+        # All below belongs to the thread; but a worker is added by whoever started it.
+        self._workers: set[Worker] = set()
+        self._callbacks: dict[int, Callable[[], None]] = {}
+        self._endings: dict[Worker, _Ending] = {}
+        self._latest: tuple[float, ...] = (math.inf,) * 4  # end of each step; see ``stop``
+        self._resting: dict[int, float] = {}
+        self._abandoned: dict[Connection, tuple[Worker, float]] = {}
 
-    # What other threads call.
+    # What other threads call. All but ``stop`` return at once.
 
-    def start(self) -> None:
-        """Raises errors.WorkerFailed when no thread or descriptor is to be had, or after stop."""
+    def adopt(self, worker: Worker) -> None:
+        """Look after a process that was just started.
+
+        Raises errors.WorkerFailed after stop, OSError or RuntimeError when no descriptor or thread
+        is to be had; the worker is not looked after then.
+        """
         with self._lock:
             if self._stopped:
                 raise WorkerFailed("the router is shutting down: no worker is started any more")
-            if self._thread is not None:
-                return
-            thread = threading.Thread(target=self._run, name="van-workers", daemon=True)
+            if self._thread is None:
+                self._start()
+            self._workers.add(worker)
             try:
-                self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-                self._epoll = select.epoll()
-                self._epoll.register(self._wake, select.EPOLLIN)
-                thread.start()
-            except (OSError, RuntimeError) as error:
-                self._close_own()
-                raise WorkerFailed(f"no thread for worker processes: {error}") from error
-            self._thread = thread
-
-    def adopt(self, worker: Worker) -> None:
-        """Look after a process that was just started."""
-        self._post(lambda: self._adopt(worker))
+                self._watch(worker.ending, select.EPOLLIN, lambda: self._ended(worker))
+                self._watch(worker.control.fileno(), 0, lambda: self._hung_up(worker))
+                self._watch(worker.output.fd, select.EPOLLIN, lambda: self._pump(worker.output))
+            except OSError:
+                self._drop(worker)
+                raise
 
     def retire(self, worker: Worker) -> None:
-        """End a worker that gets no more requests, when it has answered those that it has."""
-        self._post(lambda: self._end(worker, drain=True))
+        """End a worker that gets no more requests, when it has answered those that it has.
 
-    def end(self, worker: Worker) -> None:
-        """End a worker now, or see how it ended."""
-        self._post(lambda: self._end(worker))
+        Called again when it has answered the last of them.
+        """
+        self._post(lambda: self._retire(worker))
 
     def kill(self, worker: Worker) -> None:
         """End a worker that does not follow."""
-        self._post(lambda: self._kill(worker))
+        self._post(lambda: self._enter(worker, KILL))
 
-    def abandon(self, worker: Worker, connection: Connection) -> None:
-        """Wait until the worker has noticed that nobody wants the response of ``connection``."""
-        self._post(lambda: self._abandon(worker, connection))
+    def abandon(self, worker: Worker, connection: Connection) -> bool:
+        """Give the worker back when it has noticed that nobody wants this response.
 
-    def add_pool(self, pool: Pool) -> None:
-        """Give the workers of ``pool`` back when it has been idle."""
-        self._post(lambda: self._pools.add(pool))
+        False when nobody looks after it any more: it has ended.
+        """
+        return self._post(lambda: self._abandon(worker, connection))
 
-    def remove_pool(self, pool: Pool) -> None:
-        self._post(lambda: self._pools.discard(pool))
+    def look_at_idle(self) -> None:
+        """An owner's ``idle_at`` is another one now, and not later than it was."""
+        self._post(lambda: None)
 
-    def stop(self) -> None:
-        """End every worker and the thread; returns when they are gone."""
+    def stop(self, timeout: float) -> None:
+        """End every worker and the thread within ``timeout`` seconds, whatever the workers do."""
+        now = time.monotonic()
         with self._lock:
             self._stopped = True
+            self._latest = (*(now + share * timeout for share in SHARES), math.inf)
             thread = self._thread
         if thread is None:
             return
         self._post(self._end_all)
-        thread.join(self._settings.shutdown_timeout + TERM_GRACE + 5.0)
+        thread.join(timeout)
+        if thread.is_alive():
+            pids = ", ".join(str(worker.pid) for worker in list(self._workers))
+            log.error("VAN010: worker processes that SIGKILL has not ended in time: %s", pids)
 
     def after_fork(self) -> None:
         """In a child: close what was inherited; the workers stay the parent's."""
         for worker in self._workers:
-            worker.close()
-            os.close(worker.output.fd)
-            worker.process.returncode = 0  # not ours to wait for, and no warning about it
+            worker.disown()
         for connection in self._abandoned:
             connection.socket.close()
-        self._close_own()
-        self._lock = threading.RLock()
-        self._thread = None
+        self._close()
         self._begin()
 
-    def _post(self, command: Callable[[], None]) -> None:
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._run, name="van-workers", daemon=True)
+        try:
+            self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            self._epoll = select.epoll()
+            self._epoll.register(self._wake, select.EPOLLIN)
+            thread.start()
+        except (OSError, RuntimeError):
+            self._close()
+            raise
+        self._thread = thread
+
+    def _post(self, command: Callable[[], None]) -> bool:
         with self._lock:
+            if self._wake < 0:  # all workers are gone, there is nothing left to command
+                return False
             self._commands.append(command)
-            if self._wake >= 0:  # else all workers are gone, there is nothing left to command
-                os.eventfd_write(self._wake, 1)
+            os.eventfd_write(self._wake, 1)
+            return True
 
     # What runs in the thread.
 
@@ -156,67 +168,74 @@ class Supervisor:
                 self._turn()
             except Exception:
                 log.exception("VAN039: an error in the supervisor of the worker processes")
-        for connection, (worker, _) in self._abandoned.items():
-            connection.socket.close()
-            worker.pool.give_back(worker)
+        for connection, (worker, _) in list(self._abandoned.items()):
+            self._noticed(worker, connection)
 
     def _is_over(self) -> bool:
         with self._lock:
             over = self._stopped and not self._workers and not self._commands
             if over:
-                self._close_own()
+                self._close()
             return over
+
+    def _close(self) -> None:
+        if self._epoll is not None:
+            self._epoll.close()
+            self._epoll = None
+        if self._wake >= 0:
+            os.close(self._wake)
+            self._wake = -1
 
     def _turn(self) -> None:
         assert self._epoll is not None
-        for fd, _ in self._epoll.poll(self._timeout(time.monotonic())):
+        soonest = self._soonest()
+        left = None if soonest == math.inf else max(0.0, soonest - time.monotonic())
+        for fd, _ in self._epoll.poll(left):
             if fd == self._wake:
                 os.eventfd_read(self._wake)
             elif callback := self._callbacks.get(fd):
                 callback()
         while self._commands:
             self._commands.popleft()()
-        now = time.monotonic()
+        self._do_what_is_due(time.monotonic())
+
+    def _soonest(self) -> float:
+        deadlines = list(self._resting.values())
+        deadlines += [ending.deadline for ending in self._endings.values()]
+        deadlines += [deadline for _, deadline in self._abandoned.values()]
+        deadlines += [owner.idle_at() for owner in self._owners()]
+        return min(deadlines, default=math.inf)
+
+    def _owners(self) -> set[Owner]:
+        """Those that want to be asked for the time from which they are idle."""
+        return {worker.owner for worker in list(self._workers)} if self._ends_idle else set()
+
+    def _do_what_is_due(self, now: float) -> None:
         for fd, when in list(self._resting.items()):
-            if when <= now:
+            if when <= now and self._epoll is not None:
                 del self._resting[fd]
                 self._epoll.modify(fd, select.EPOLLIN)
-        for worker in list(self._endings):
-            self._proceed(worker, now)
+        for worker, ending in list(self._endings.items()):
+            if ending.deadline <= now:
+                self._enter(worker, ending.step + 1)
         for connection, (worker, deadline) in list(self._abandoned.items()):
             if deadline <= now:
-                self._abandoned[connection] = (worker, float("inf"))
-                worker.pool.late(worker)
-        for pool in list(self._pools):
-            pool.give_back_idle(now)
-
-    def _timeout(self, now: float) -> float | None:
-        """Seconds until the next deadline, None when there is none."""
-        deadlines = list(self._resting.values())
-        for ending in self._endings.values():
-            poll = SOON if ending.hung_up else DRAIN_POLL if ending.drain else 3600.0
-            deadlines.append(min(ending.deadline, now + poll))
-        deadlines += [deadline for _, deadline in self._abandoned.values()]
-        deadlines += [pool.idle_at() for pool in self._pools]
-        soonest = min(deadlines, default=float("inf"))
-        return None if soonest == float("inf") else max(0.0, soonest - now)
-
-    def _adopt(self, worker: Worker) -> None:
-        self._workers.add(worker)
-        self._watch(worker.output.fd, select.EPOLLIN, lambda: self._pump(worker.output))
-        self._watch(worker.control.fileno(), 0, lambda: self._hung_up(worker))
-        if self._stopped:
-            self._kill(worker)
+                self._abandoned[connection] = (worker, math.inf)
+                worker.owner.late(worker)
+        for owner in self._owners():
+            if owner.idle_at() <= now:
+                owner.give_back_idle(now)
 
     def _watch(self, fd: int, events: int, callback: Callable[[], None]) -> None:
         assert self._epoll is not None
-        self._epoll.register(fd, events)  # of no events: tells of a hang-up alone
         self._callbacks[fd] = callback
+        self._epoll.register(fd, events)  # of no events: tells of a hang-up alone
 
     def _forget(self, fd: int) -> None:
-        if self._callbacks.pop(fd, None) and self._epoll is not None:
-            self._epoll.unregister(fd)
         self._resting.pop(fd, None)
+        if self._callbacks.pop(fd, None) and self._epoll is not None:
+            with contextlib.suppress(FileNotFoundError):  # it could not be registered
+                self._epoll.unregister(fd)
 
     def _pump(self, output: Output) -> None:
         size = output.pump()
@@ -226,97 +245,61 @@ class Supervisor:
             self._epoll.modify(output.fd, 0)
             self._resting[output.fd] = time.monotonic() + REST
 
-    def _hung_up(self, worker: Worker) -> None:
-        self._forget(worker.control.fileno())
-        if worker not in self._endings:
-            worker.pool.lost(worker)
-            self._end(worker)
-        ending = self._endings[worker]
-        ending.drain = False
-        ending.hung_up = True
-        ending.steps = [_terminate, _kill]
-        ending.deadline = time.monotonic() + HANG_UP_GRACE
+    def _retire(self, worker: Worker) -> None:
+        ending = self._endings.get(worker)
+        if not worker.busy and (ending is None or ending.step == DRAIN):
+            self._enter(worker, QUIT)
+        elif ending is None:
+            self._enter(worker, DRAIN)
 
-    def _end(self, worker: Worker, *, drain: bool = False) -> None:
-        if worker in self._endings or worker not in self._workers:
+    def _enter(self, worker: Worker, step: int) -> None:
+        """Take a step towards the end of a worker, and have the next one taken in time."""
+        if worker not in self._workers:
             return
-        now = time.monotonic()
-        steps: list[Step] = [_quit, _terminate, _kill]
-        self._endings[worker] = _Ending(steps, now, drain=drain)
-        if drain:
-            self._endings[worker].deadline = now + self._settings.shutdown_timeout
-
-    def _kill(self, worker: Worker) -> None:
-        if worker in self._workers:
-            self._endings[worker] = _Ending([], 0.0, hung_up=True)
+        if step == QUIT:
+            worker.quit()
+        elif step != DRAIN:
+            worker.signal(signal.SIGTERM if step == TERMINATE else signal.SIGKILL)
+        deadline = min(time.monotonic() + self._patience[step], self._latest[step])
+        self._endings[worker] = _Ending(step, deadline)
 
     def _end_all(self) -> None:
         for worker in list(self._workers):
             ending = self._endings.get(worker)
             if not worker.ready_at:
-                self._kill(worker)
+                self._enter(worker, KILL)
             elif ending is None:
-                self._end(worker)
-            elif ending.drain:
-                ending.drain = False
-                ending.deadline = 0.0
+                self._retire(worker)
+            else:
+                ending.deadline = min(ending.deadline, self._latest[ending.step])
 
-    def _proceed(self, worker: Worker, now: float) -> None:
-        """Reap a worker that has ended; take the next step with one that has not in time."""
-        ending = self._endings[worker]
-        how = worker.ended()
-        if how is not None:
-            worker.how = how
-            self._reap(worker)
-        elif now >= ending.deadline or (ending.drain and not worker.busy):
-            ending.drain = False
-            step = ending.steps.pop(0) if ending.steps else _kill
-            step(worker)
-            patience = self._settings.shutdown_timeout if step is _quit else TERM_GRACE
-            ending.deadline = now + patience
-
-    def _reap(self, worker: Worker) -> None:
-        worker.signal(signal.SIGKILL)  # what it left behind in its process group
-        worker.process.wait()
+    def _hung_up(self, worker: Worker) -> None:
+        """It has closed its control socket: most often because it ends, what else says later."""
         self._forget(worker.control.fileno())
-        self._forget(worker.output.fd)
-        worker.output.close()
-        del self._endings[worker]
+        worker.owner.lost(worker)
+        ending = self._endings.get(worker)
+        if ending is None or ending.step == DRAIN:
+            deadline = min(time.monotonic() + HANG_UP_GRACE, self._latest[QUIT])
+            self._endings[worker] = _Ending(QUIT, deadline)
+
+    def _ended(self, worker: Worker) -> None:
+        self._drop(worker)
+        worker.owner.lost(worker)
+        worker.reap()
+        worker.owner.gone(worker, expected=self._stopped)
+
+    def _drop(self, worker: Worker) -> None:
+        for fd in (worker.ending, worker.control.fileno(), worker.output.fd):
+            self._forget(fd)
+        self._endings.pop(worker, None)
         self._workers.discard(worker)
-        worker.gone.set()
-        worker.pool.gone(worker, expected=self._stopped)
 
     def _abandon(self, worker: Worker, connection: Connection) -> None:
-        limit = self._settings.request_timeout
-        deadline = time.monotonic() + limit if limit else float("inf")
-        self._abandoned[connection] = (worker, deadline)
+        self._abandoned[connection] = (worker, time.monotonic() + self._request_timeout)
         self._watch(connection.socket.fileno(), 0, lambda: self._noticed(worker, connection))
 
     def _noticed(self, worker: Worker, connection: Connection) -> None:
         self._forget(connection.socket.fileno())
         self._abandoned.pop(connection, None)
         connection.socket.close()
-        worker.pool.give_back(worker)
-
-    def _close_own(self) -> None:
-        if self._epoll is not None:
-            self._epoll.close()
-            self._epoll = None
-        if self._wake >= 0:
-            os.close(self._wake)
-            self._wake = -1
-
-
-def _quit(worker: Worker) -> None:
-    try:
-        worker.control.send(b"q", 0x40)  # MSG_DONTWAIT: it may not be reading
-    except OSError:
-        pass
-
-
-def _terminate(worker: Worker) -> None:
-    worker.signal(signal.SIGTERM)
-
-
-def _kill(worker: Worker) -> None:
-    worker.signal(signal.SIGKILL)
+        worker.owner.give_back(worker)

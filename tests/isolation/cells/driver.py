@@ -36,7 +36,7 @@ def main() -> None:
     failures = run.stress() if job.get("calls") else run.matrix()
     for loaded in run.loaded:
         loaded.retire()
-    isolation.shutdown()
+    isolation.shutdown(5)
     print("\n" + json.dumps({"failures": failures, "answered": run.answered, "loads": run.loads}))
 
 

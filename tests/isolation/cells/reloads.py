@@ -34,7 +34,7 @@ def main() -> None:
     alive = sum(application() is not None for application in applications)
     assert current is not None
     current.retire()
-    isolation.shutdown()
+    isolation.shutdown(5)
     print("\n" + json.dumps({"memory": memory, "alive": alive}))
 
 

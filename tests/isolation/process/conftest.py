@@ -24,7 +24,7 @@ def make_isolation() -> Iterator[Callable[..., ProcessIsolation]]:
 
     yield make
     for isolation in made:
-        isolation.shutdown()
+        isolation.shutdown(5)
 
 
 @pytest.fixture
@@ -49,5 +49,5 @@ def application(python: str) -> Iterator[Application]:
     before = len(os.listdir("/proc/self/fd"))
     isolation = ProcessIsolation(Settings(process_threads=4))
     yield isolation.load(calling.source(python=calling.PYTHONS[python])).application
-    isolation.shutdown()
+    isolation.shutdown(5)
     assert len(os.listdir("/proc/self/fd")) == before

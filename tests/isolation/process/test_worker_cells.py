@@ -88,5 +88,5 @@ def test_two_vhosts_eight_threads(
                     failures[cell] = f"{answer!r} instead of {expected[vhost][cell]!r}"
 
     in_threads(THREADS, work)
-    isolation.shutdown()
+    isolation.shutdown(5)
     assert failures == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import shutil
@@ -18,7 +19,7 @@ import pytest
 from mod_wsgi_van.errors import WorkerFailed
 from mod_wsgi_van.isolation.process import ProcessIsolation, spawn
 from mod_wsgi_van.settings import Settings
-from tests.isolation.process.calling import PYTHONS, SITE, make_script, pid_of, source, vhost
+from tests.isolation.process.calling import PYTHONS, SITE, pid_of, source, vhost
 from tests.support.children import in_child, runs, without_privileges
 from tests.support.client import Call, ask, make_environ
 from tests.support.log import listening
@@ -26,6 +27,7 @@ from tests.support.places import PROJECT
 from tests.support.waiting import wait
 
 MakeIsolation = Callable[..., ProcessIsolation]
+StartRouter = Callable[[str], tuple[subprocess.Popen[str], list[int]]]
 
 
 @pytest.mark.parametrize("python", sorted(PYTHONS))
@@ -70,8 +72,8 @@ def test_a_shutdown_ends_all_workers(make_isolation: MakeIsolation) -> None:
     isolation = make_isolation()
     applications = [isolation.load(source(host=f"{n}.test")).application for n in range(5)]
     pids = [pid_of(application) for application in applications]
-    isolation.shutdown()
-    isolation.shutdown()
+    isolation.shutdown(5)
+    isolation.shutdown(5)
     assert not any(runs(pid) for pid in pids)
     assert ask(applications[0], "about").status == 503
 
@@ -92,22 +94,36 @@ pids = [ask(application, "about").json["pid"] for application in applications]
 """
 
 
-def start_router(text: str) -> tuple[subprocess.Popen[str], list[int]]:
-    """A router in a process of its own; the processes that it prints."""
-    program = ROUTER.format(project=str(PROJECT)) + textwrap.dedent(text)
-    router = subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", program], stdout=subprocess.PIPE, text=True
-    )
-    assert router.stdout is not None
-    pids = [int(word) for word in router.stdout.readline().split()]
-    router.stdout.close()
-    return router, pids
+@pytest.fixture
+def start_router() -> Iterator[StartRouter]:
+    """Start a router in a process of its own and read the pids that it prints.
+
+    At the end it is killed, with what it has forked; its workers end with it.
+    """
+    started: list[subprocess.Popen[str]] = []
+
+    def start(text: str) -> tuple[subprocess.Popen[str], list[int]]:
+        program = ROUTER.format(project=str(PROJECT)) + textwrap.dedent(text)
+        command = [sys.executable, "-W", "error", "-c", program]
+        router = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        started.append(router)
+        assert router.stdout is not None
+        with router.stdout:
+            return router, [int(word) for word in router.stdout.readline().split()]
+
+    yield start
+    for router in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(router.pid, signal.SIGKILL)
+        router.wait()
 
 
 @pytest.mark.parametrize(
     "state", ["idle", "holds_the_gil", "hangs", "stopped", "loading", "child holds sockets"]
 )
-def test_workers_end_when_their_router_is_killed(state: str) -> None:
+def test_workers_end_when_their_router_is_killed(start_router: StartRouter, state: str) -> None:
     """With SIGKILL: it cannot say goodbye, and not every worker can listen."""
     router, pids = start_router(
         f"""
@@ -139,17 +155,17 @@ def test_workers_end_when_their_router_is_killed(state: str) -> None:
     assert len(pids) >= 3 and all(map(runs, pids))
     router.kill()
     router.wait()
-    wait(lambda: not any(map(runs, pids)), "the end of the workers", seconds=10)
+    wait(lambda: not any(map(runs, pids)), "the end of the workers")
 
 
-def test_workers_end_when_their_router_ends_without_a_word() -> None:
+def test_workers_end_when_their_router_ends_without_a_word(start_router: StartRouter) -> None:
     router, pids = start_router("print(*pids, flush=True)\nos._exit(0)")
     assert len(pids) == 3
-    assert router.wait(20) == 0
-    wait(lambda: not any(map(runs, pids)), "the end of the workers", seconds=10)
+    assert router.wait(60) == 0
+    wait(lambda: not any(map(runs, pids)), "the end of the workers")
 
 
-def test_a_forked_child_has_workers_of_its_own() -> None:
+def test_a_forked_child_has_workers_of_its_own(start_router: StartRouter) -> None:
     """And leaves the parent's alone, whether it uses its copy, shuts it down or is killed."""
     router, pids = start_router(
         """
@@ -164,7 +180,7 @@ def test_a_forked_child_has_workers_of_its_own() -> None:
                         own = [ask(each, "about").json["pid"] for each in applications]
                         assert not set(own) & set(pids)
                     if number == 0:
-                        isolation.shutdown()
+                        isolation.shutdown(5)
                         assert not any(map(runs, own))
                     status = 0
                 finally:
@@ -173,7 +189,7 @@ def test_a_forked_child_has_workers_of_its_own() -> None:
         statuses = [os.waitpid(child, 0)[1] for child in children]
         assert statuses == [0, 0, 0], statuses
         assert [ask(application, "about").json["pid"] for application in applications] == pids
-        isolation.shutdown()
+        isolation.shutdown(5)
         assert not any(map(runs, pids))
         print(*pids, flush=True)
         """
@@ -239,21 +255,23 @@ def test_no_more_processes(open_to_all: tuple[Path, str]) -> None:
         assert any("TasksMax" in line for line in lines), lines
         resource.setrlimit(resource.RLIMIT_NPROC, (hard, hard))
         wait(lambda: ask(application, "about").status == 200, "the end of the pause")
-        isolation.shutdown()
+        isolation.shutdown(5)
 
     in_child(test)
 
 
-def test_an_environment_that_is_deleted_while_it_runs(
-    make_isolation: MakeIsolation, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    python = make_script(tmp_path / "python", f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-    application = make_isolation().load(source(python=python)).application
-    pid = pid_of(application)
-    Path(python).rename(tmp_path / "away")
-    assert pid_of(application) == pid
-    os.kill(pid, signal.SIGKILL)
-    assert ask(application, "about").status == 503
-    assert "No such file" in caplog.text and "VAN034" in caplog.text
-    (tmp_path / "away").rename(python)
-    wait(lambda: ask(application, "about").status == 200, "the end of the pause")
+def test_no_thread_to_start_the_workers(open_to_all: tuple[Path, str]) -> None:
+    site, python = open_to_all
+
+    def test() -> None:
+        without_privileges()
+        isolation = ProcessIsolation(Settings(processes_per_vhost=3))
+        pid_of(isolation.load(source(site, python)).application)
+        hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+        resource.setrlimit(resource.RLIMIT_NPROC, (1, hard))
+        with pytest.raises(WorkerFailed, match="limit of processes"):
+            isolation.load(source(site, python, host="b.test"))
+        resource.setrlimit(resource.RLIMIT_NPROC, (hard, hard))
+        isolation.shutdown(5)
+
+    in_child(test)

@@ -1,0 +1,164 @@
+"""What the router has of one worker process, and what it asks of the worker's owner."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import struct
+import subprocess
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from mod_wsgi_van.isolation.process.frames import Connection
+from mod_wsgi_van.isolation.process.output import Output
+
+
+class Owner(Protocol):
+    """Whose worker it is. The supervisor's thread calls these, and holds no lock meanwhile."""
+
+    def lost(self, worker: Worker) -> None:
+        """It hung up or ended: it gets no more requests."""
+
+    def late(self, worker: Worker) -> None:
+        """It has not noticed within ``request_timeout`` that nobody waits for a response."""
+
+    def give_back(self, worker: Worker) -> None:
+        """It has noticed: the request is over."""
+
+    def gone(self, worker: Worker, *, expected: bool) -> None:
+        """Its process is no more."""
+
+    def idle_at(self) -> float:
+        """When ``give_back_idle`` is to be called, monotonic; infinity for not at all."""
+
+    def give_back_idle(self, now: float) -> None:
+        """Retire the workers if no request has come until ``now``."""
+
+
+@dataclass(eq=False, slots=True)
+class Worker:
+    """One worker process. What stands below ``ready_at`` is guarded by its owner's lock."""
+
+    owner: Owner
+    process: subprocess.Popen[bytes]
+    control: socket.socket
+    lifeline: int  # the writing end: the kernel kills the worker when nobody holds it any more
+    ending: int  # a descriptor that becomes readable when the process has ended
+    output: Output
+    how: str = "it closed its control socket"  # it ended; known when it is gone
+    gone: threading.Event = field(default_factory=threading.Event)
+    ready_at: float = 0.0  # monotonic; 0: its application is still being imported
+    busy: int = 1  # requests that it has; while it starts, the thread that waits for it
+    served: int = 0
+    answered: bool = False
+    idle: list[Connection] = field(default_factory=list)
+    replaced: bool = False  # gets no more requests as soon as there is a fresh one
+    leaving: bool = False  # gets no more requests, because the router wants it to end
+    weighed_at: float = 0.0
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def connect(self, timeout: float) -> Connection:
+        """A new connection, whose other end is sent to the worker; raises OSError."""
+        ours, theirs = socket.socketpair()
+        try:
+            if timeout:  # in the kernel: a time-out of Python's costs a system call per receive
+                value = struct.pack("ll", int(timeout), int(timeout % 1 * 1_000_000))
+                ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
+                ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
+            socket.send_fds(self.control, [b"c"], [theirs.fileno()], socket.MSG_DONTWAIT)
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return Connection(ours)
+
+    def resident(self) -> int:
+        """Bytes of resident memory, 0 when it is gone."""
+        try:
+            pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
+        except (OSError, IndexError):
+            return 0
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    def quit(self) -> None:
+        """Ask it to run its exit handlers and end."""
+        try:
+            self.control.send(b"q", socket.MSG_DONTWAIT)  # it may not be reading
+        except OSError:
+            pass
+
+    def signal(self, number: int) -> None:
+        """To the worker and all it has started; only before it is reaped, while the pid is its."""
+        try:
+            os.killpg(self.pid, number)
+        except (ProcessLookupError, PermissionError):
+            pass
+
+    def reap(self) -> None:
+        """Kill what is left of its process group, wait for it, and pass on its last output."""
+        self.signal(signal.SIGKILL)
+        status = self.process.wait()
+        self.how = f"it exited with status {status}" if status >= 0 else _signalled(-status)
+        self.output.close()
+        os.close(self.ending)
+        self.gone.set()
+
+    def close(self) -> None:
+        """Close what requests use; what the kernel shares with a parent process is left alone."""
+        self.control.close()
+        if self.lifeline >= 0:
+            os.close(self.lifeline)
+            self.lifeline = -1
+        while self.idle:
+            self.idle.pop().socket.close()
+
+    def disown(self) -> None:
+        """In a forked child: close everything of a worker that stays the parent's."""
+        self.close()
+        os.close(self.ending)
+        os.close(self.output.fd)
+        self.process.returncode = 0  # not ours to wait for, and no warning about it
+
+
+def _signalled(number: int) -> str:
+    try:
+        return f"signal {signal.Signals(number).name} ended it"
+    except ValueError:
+        return f"signal {number} ended it"
+
+
+def open_ending(pid: int) -> int:
+    """A descriptor that becomes readable when a child has ended; does not reap the child.
+
+    Raises OSError, or RuntimeError when no thread is to be had.
+    """
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        pass  # before Linux 5.3, a Python made for one, a container that forbids it: a thread waits
+    reading, writing = os.pipe()
+    thread = threading.Thread(
+        target=_close_at_end, args=(pid, writing), name=f"van-wait-{pid}", daemon=True
+    )
+    try:
+        thread.start()
+    except RuntimeError:
+        os.close(reading)
+        os.close(writing)
+        raise
+    return reading
+
+
+def _close_at_end(pid: int, writing: int) -> None:
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    except ChildProcessError:
+        pass
+    os.close(writing)
