@@ -201,7 +201,8 @@ def password(serve: Serve) -> None:
         assert ask(running, path, STAGING).status == 401
         assert ask(running, path, "Staging.domain.org.:80").status == 401
         assert ask(running, path, STAGING, known).status == 200
-    assert "REMOTE_USER=ann" in ask(running, "/", STAGING, known).body
+    said = ask(running, "/", STAGING, known).body
+    assert "REMOTE_USER=ann" in said and "HTTP_AUTHORIZATION=Basic " in said
 
 
 def proxy(serve: Serve) -> None:

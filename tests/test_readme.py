@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +38,23 @@ def test_every_hook_is_on_its_page() -> None:
     hooks = {name for name in vars(Router) if name.startswith("get_")}
     named = re.findall(r"^- `(\w+)\(", manual.pages()["hooks"], flags=re.M)
     assert sorted(named) == sorted(hooks | {"not_found", "unavailable"})
+
+
+def test_the_example_of_a_subclass_works(tmp_path: Path) -> None:
+    text = manual.pages()["hooks"]
+    code = textwrap.dedent(text[text.index("    import logging") : text.index("`path` is the")])
+    assert "/srv/sites" in code
+    site = tmp_path / "shop.domain.org"
+    (site / "wsgi").mkdir(parents=True)
+    (site / "wsgi/app.py").write_text("app = lambda environ, start: [b'sold']")
+    names: dict[str, Any] = {}
+    exec(code.replace("/srv/sites", str(tmp_path)), names)
+    router = names["application"].__self__
+    try:
+        assert router.application({"HTTP_HOST": site.name}, None) == [b"sold"]
+        assert router.get_version(site)[0] == site / "wsgi"
+    finally:
+        router.shutdown()
 
 
 def test_every_code_that_is_named_exists() -> None:
