@@ -145,7 +145,9 @@ class Pool:
 
     def _failed(self, error: LoadError) -> None:
         """With the lock held: no worker could be started; those that there are go on."""
-        log.error("%s%s", error, f"\n{error.details}" if error.details else "")
+        if self._closed:
+            return  # nobody wants it any more
+        log.error("%s%s", error.of(self.host), f"\n{error.details}" if error.details else "")
         self._deaths = max(DEATHS_BEFORE_PAUSE, self._deaths + 1)
         self._set_pause()
 

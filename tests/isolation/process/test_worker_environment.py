@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from mod_wsgi_van.isolation.process import ProcessIsolation
 from tests.isolation.process.calling import make_script, pid_of, source, vhost
 from tests.support.children import runs
 from tests.support.client import ask
+from tests.support.fuse import POSSIBLE, mirror
 from tests.support.links import swap
 from tests.support.venvs import make_venv
 from tests.support.waiting import wait
@@ -26,6 +29,14 @@ APP = """
         import lazy
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [f"{lazy.name} {sys.prefix} {os.getpid()}".encode()]
+"""
+
+
+ANSWER = """
+    import os
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [str(os.getpid()).encode()]
 """
 
 
@@ -76,12 +87,36 @@ def test_no_worker_is_started_in_another_environment(
         make_venv(venv)
     kill(int(pid))
     assert ask(application).status == 503
-    assert "VAN007: a.test: " in caplog.text and str(venv / "bin/python") in caplog.text
+    assert "a.test: VAN007: " in caplog.text and str(venv / "bin/python") in caplog.text
     if change != "removed":
         assert "was removed or made anew" in caplog.text
     if change == "half removed":
         away.rename(venv / "pyvenv.cfg")
         wait(lambda: ask(application).status == 200, "the end of the pause")
+
+
+@pytest.mark.skipif(not POSSIBLE, reason="needs bindfs and FUSE")
+def test_a_file_system_that_does_not_answer(make_isolation: MakeIsolation, tmp_path: Path) -> None:
+    """Its site gets no new worker; nobody else waits, not even the shutdown."""
+    real, shown = tmp_path / "real", tmp_path / "shown"
+    vhost(real, ANSWER)
+    make_venv(real / ".venv")
+    isolation = make_isolation(load_timeout=2, queue_timeout=0.2)
+    other = isolation.load(source(host="other.test")).application
+    with mirror(real, shown) as mirrored, ThreadPoolExecutor(1) as executor:
+        python = str(shown / ".venv" / "bin" / "python")
+        application = isolation.load(source(shown, python)).application
+        pid = int(ask(application).body)
+        mirrored.stop()
+        kill(pid)
+        first = executor.submit(ask, application)  # starts a worker
+        while not first.done():
+            assert ask(other, "about").status == 200
+        assert first.result().status == 503
+        assert ask(application).status == 503
+        begun = time.monotonic()
+        isolation.shutdown(2)
+        assert time.monotonic() - begun < 3
 
 
 def test_an_environment_that_is_deleted_while_it_runs(
