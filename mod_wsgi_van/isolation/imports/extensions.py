@@ -18,14 +18,18 @@ import weakref
 from types import ModuleType
 from typing import Any
 
-from mod_wsgi_van.isolation.imports.internals import frozen_code, real_modules
+from mod_wsgi_van.isolation.imports.internals import (
+    MISSING,
+    frozen_code,
+    putting_back,
+    real_modules,
+)
 from mod_wsgi_van.isolation.imports.standins import table
 from mod_wsgi_van.isolation.imports.system import System
 
 # Seconds to wait for another release that initialises the same file. Then it is initialised at the
 # same time: a C function that never returns must not stop others for ever.
 _PATIENCE = 10.0
-_MISSING = object()
 
 _files_lock = threading.Lock()  # guards _files
 # A lock for each file that is being loaded: held here by those who use it alone.
@@ -66,14 +70,9 @@ def create_dynamic(system: System, spec: Any, file: Any = None) -> Any:
 
 
 def _create(system: System, spec: Any) -> Any:
-    shown = real_modules.get(spec.name, _MISSING)
-    put_back = (
-        functools.partial(real_modules.pop, spec.name, None)
-        if shown is _MISSING
-        else functools.partial(real_modules.__setitem__, spec.name, shown)
-    )
+    put_back = putting_back(spec.name, real_modules.get(spec.name, MISSING))
     # Both calls are made from C: no bytecode in between lets another thread see the module. And
     # they are made from a frame of the release: what the module imports meanwhile asks for it.
-    steps = (functools.partial(_imp.create_dynamic, spec), put_back)
+    steps: tuple[Any, ...] = (functools.partial(_imp.create_dynamic, spec), put_back)
     module, _ = system.call(list, map(operator.call, steps))
     return module

@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mod_wsgi_van.isolation.imports.asking import asking, unasked
-from mod_wsgi_van.isolation.imports.internals import is_initializing, real_modules
+from mod_wsgi_van.isolation.imports.internals import MISSING, is_initializing, real_modules
 from mod_wsgi_van.isolation.imports.sharing import provides
 from mod_wsgi_van.isolation.imports.standins import StandIn, table
 from mod_wsgi_van.isolation.imports.system import System
 
 Import = Callable[..., Any]
-_MISSING = object()
 
 
 def make_import(system: System) -> Import:
@@ -103,9 +102,9 @@ def make_real_find_and_load(original: Import) -> Import:
     """
 
     def _find_and_load(name: str, import_: Import) -> Any:
-        module = real_modules.get(name, _MISSING)
+        module = real_modules.get(name, MISSING)
         stands = type(module) is StandIn
-        if stands or module is _MISSING:
+        if stands or module is MISSING:
             system = asking(2)
             if system is not None:
                 if provides(system, name):

@@ -28,6 +28,7 @@ from mod_wsgi_van.errors import UnsupportedPython
 
 # The table that C code reads; the import statement of the daemon's own modules, too.
 real_modules: dict[str, Any] = sys.modules
+MISSING = object()  # what it shows for a name that it does not have
 
 # What `importlib._bootstrap` and `importlib._bootstrap_external` are called in sys.modules when
 # the interpreter starts; `importlib/__init__.py` looks for them under these names.
@@ -100,6 +101,13 @@ def load_real(name: str) -> Any:
     return real_bootstrap._gcd_import(name)  # type: ignore[attr-defined]
 
 
+def putting_back(name: str, shown: Any) -> Callable[[], object]:
+    """A function in C that has the real table show ``shown``, or nothing for MISSING."""
+    if shown is MISSING:
+        return functools.partial(real_modules.pop, name, None)
+    return functools.partial(real_modules.__setitem__, name, shown)
+
+
 def is_initializing(module: Any) -> bool:
     """Whether a thread is executing the module just now."""
     return getattr(getattr(module, "__spec__", None), "_initializing", False)
@@ -123,24 +131,9 @@ class Importlib:
 
     bootstrap: Any
     external: Any
-
-    @property
-    def import_statement(self) -> Callable[..., Any]:
-        """``__import__`` in Python."""
-        function: Callable[..., Any] = self.bootstrap.__import__
-        return function
-
-    @property
-    def import_module(self) -> Callable[[str], Any]:
-        """Import by absolute name and return the module itself."""
-        function: Callable[[str], Any] = self.bootstrap._gcd_import
-        return function
-
-    @property
-    def import_items(self) -> Callable[..., Any]:
-        """Import those of a ``from`` list that are submodules."""
-        function: Callable[..., Any] = self.bootstrap._handle_fromlist
-        return function
+    import_statement: Callable[..., Any]  # ``__import__`` in Python
+    import_module: Callable[[str], Any]  # by absolute name; returns the module itself
+    import_items: Callable[..., Any]  # those of a ``from`` list that are submodules
 
     def wrap_load(self, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
         """Replace what imports a module that the table lacks, with its lock held."""
@@ -167,7 +160,8 @@ def second_importlib(
     dict.__setitem__(modules, EXTERNAL, external)
     bootstrap._bootstrap_external = external
     external._install(bootstrap)
-    return Importlib(bootstrap, external)
+    functions = bootstrap.__import__, bootstrap._gcd_import, bootstrap._handle_fromlist
+    return Importlib(bootstrap, external, *functions)
 
 
 def _execute(name: str, names: dict[str, Any]) -> ModuleType:

@@ -8,7 +8,6 @@ CPython's import.c would fill a true module in with the contents of an extension
 from __future__ import annotations
 
 import copy
-import functools
 import sys
 import threading
 from collections.abc import Callable
@@ -16,10 +15,14 @@ from importlib.machinery import ModuleSpec
 from typing import Any
 
 from mod_wsgi_van.isolation.imports.asking import asking
-from mod_wsgi_van.isolation.imports.internals import is_initializing, load_real, real_modules
+from mod_wsgi_van.isolation.imports.internals import (
+    MISSING,
+    is_initializing,
+    load_real,
+    putting_back,
+    real_modules,
+)
 from mod_wsgi_van.isolation.imports.system import System
-
-_MISSING = object()
 
 
 class StandIn:
@@ -169,16 +172,12 @@ class _Table:
 
         Freeing it runs C code alone, so that no other thread gets its turn; see ``importing``.
         """
-        shown = real_modules.get(name, _MISSING)
+        shown = real_modules.get(name, MISSING)
         known = self._restorers.get(name)
         if known is None or known[0] is not shown:
-            put_back = (
-                functools.partial(real_modules.pop, name, None)
-                if shown is _MISSING
-                else functools.partial(real_modules.__setitem__, name, shown)
-            )
             # staticmethod: functools.partial becomes a descriptor in later versions of Python.
-            known = (shown, type("Restorer", (), {"__del__": staticmethod(put_back)}))
+            end = staticmethod(putting_back(name, shown))
+            known = (shown, type("Restorer", (), {"__del__": end}))
             self._restorers[name] = known
         return known[1]()
 
