@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pwd
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,10 @@ from typing import Any
 
 import pytest
 
+from mod_wsgi_van import Router
+from tests.support.children import NOBODY, in_child
 from tests.support.client import get, wait_for
+from tests.support.log import listening
 from tests.support.venvs import make_venv
 from tests.support.vhosts import app, site, write
 from tests.support.waiting import wait
@@ -70,6 +74,31 @@ def test_a_first_load_waits_for_the_interpreter(with_library: Path, make_router:
     (venv / "bin").mkdir()
     (venv / "bin" / "python").symlink_to("/usr/bin/python3")
     wait_for(router.application, "a.test", "library 1")
+
+
+def test_an_environment_that_may_not_be_entered(with_library: Path) -> None:
+    venv = with_library / ".venv"
+    install(make_venv(venv), 1)
+    for above in (with_library, *with_library.parents[:-1]):
+        above.chmod(above.stat().st_mode | 0o055)
+
+    def test() -> None:
+        logged = listening()
+        router = Router(base_path=str(with_library.parent), update_interval=0.1)
+        get(router.application, "warm.test")
+        venv.chmod(0)
+        if os.getuid() == 0:
+            os.seteuid(NOBODY)  # root's own may be the standard library that is loaded from
+        assert get(router.application, "a.test").status == 500
+        user = pwd.getpwuid(os.geteuid()).pw_name
+        (line,) = [line for line in logged.lines if "VAN015" in line]
+        assert "a.test" in line and f"directory {venv} may not be entered" in line and user in line
+        os.seteuid(os.getuid())
+        venv.chmod(0o755)
+        wait_for(router.application, "a.test", "library 1")
+        router.shutdown()
+
+    in_child(test)
 
 
 def sparse(path: Path) -> None:
