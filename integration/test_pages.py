@@ -10,20 +10,23 @@ import re
 import shutil
 import ssl
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
+from uv import find_uv_bin
 
 from integration.conftest import Serve
 from integration.server import pages, programs
 from integration.server.configuration import Changes
 from integration.server.httpd import ENVIRON, daemons
 from integration.server.running import Running
+from mod_wsgi_van import manual
 from tests.support.answer import Answer
 from tests.support.connection import free_port, raw
-from tests.support.places import new_directory
+from tests.support.places import PROJECT, new_directory
 from tests.support.waiting import wait
 
 HOST = "one.domain.org"
@@ -336,3 +339,21 @@ def test_a_copied_virtual_host_stays_valid(serve: Serve) -> None:
         request = f"GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n"
         assert raw(each, request.encode()).status == 200
     assert set(daemons(running.httpd)) == pids
+
+
+def test_an_installed_package_brings_the_manual(tmp_path: Path) -> None:
+    """As the README installs it, from the working tree."""
+    home = tmp_path / "home"
+    install = (
+        "pip",
+        "install",
+        "--refresh-package=mod-wsgi-van",
+        "--python",
+        home / "bin/python",
+        PROJECT,
+    )
+    for command in (("venv", "--python", sys.executable, home), install):
+        subprocess.run([find_uv_bin(), "--quiet", *command], check=True, timeout=300)
+    shown = [str(home / "bin/mod-wsgi-van"), "help"]
+    listed = subprocess.check_output(shown, text=True, cwd=tmp_path).splitlines()
+    assert [line.split()[0] for line in listed] == list(manual.pages())
