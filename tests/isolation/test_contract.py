@@ -243,6 +243,18 @@ def test_exit_handlers_run_when_retired(
     wait(lambda: seen.exists() and seen.read_text() == "third second first ")
 
 
+def test_nothing_is_loaded_after_the_shutdown(
+    isolation: Isolation, make_source: MakeSource
+) -> None:
+    source = make_source({"wsgi/app.py": "answer = lambda: 'hello'"})
+    isolation.load(source).retire()
+    isolation.closing()
+    isolation.load(source).retire()
+    isolation.shutdown(5)
+    with pytest.raises(LoadError):
+        isolation.load(source)
+
+
 def test_retire_twice(load: Load, make_source: MakeSource) -> None:
     loaded = load(make_source({"wsgi/app.py": "answer = lambda: 'hello'"}))
     loaded.retire()

@@ -33,6 +33,7 @@ class ImportsIsolation:
         self._lock = threading.Lock()
         self._hooked = False
         self._closing = False
+        self._ended = False
         self._living = 0
         self._retired = 0
         self._variables: Made = []
@@ -41,6 +42,8 @@ class ImportsIsolation:
         """Import the application; raises errors.LoadError, whatever its code raises."""
         internals.check()
         with self._lock:
+            if self._ended:
+                raise LoadError(f"{source.host}: the router has been shut down")
             if not self._hooked:
                 replacements.install()
                 self._hooked = True
@@ -64,6 +67,7 @@ class ImportsIsolation:
     def shutdown(self, timeout: float) -> None:
         """Give the interpreter back the functions that were replaced at the first load."""
         with self._lock:
+            self._ended = True
             hooked, self._hooked = self._hooked, False
         if hooked:
             replacements.uninstall()
