@@ -60,3 +60,10 @@ def test_imports_run_one_way() -> None:
         if floor[room(name)] > floor[room(importer)]
     ]
     assert upward == []
+
+
+def test_no_module_comes_back_to_itself() -> None:
+    left = {name: imported(tree) - {name} for name, tree in MODULES.items()}
+    while free := {name for name, needs in left.items() if not needs & left.keys()}:
+        left = {name: needs for name, needs in left.items() if name not in free}
+    assert sorted(left) == []
