@@ -29,6 +29,7 @@ lint: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/python -m mod_wsgi_van.manual
 
 types: $(READY)
 	$(BIN)/mypy
