@@ -1,4 +1,4 @@
-"""A worker process per release, in the vhost's own Python.
+"""A worker process per release, in the site's own Python.
 
 A ``Spawner`` starts the workers of one release. Each runs the script ``worker`` and is ready when
 it has imported the application. The ``Pool`` of the release lends its workers to requests. An
@@ -39,7 +39,7 @@ class ProcessInstance:
 
 
 class ProcessIsolation:
-    """Keeps vhosts apart by processes."""
+    """Keeps sites apart by processes."""
 
     name = "process"
 

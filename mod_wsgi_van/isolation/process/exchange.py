@@ -165,9 +165,7 @@ class Exchange:
 
     def close(self) -> None:
         """The server has enough: the application's close() runs when the worker notices."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        self._forget_file()
         if not self._over:
             self._over = True
             self._pool.abandon(self._worker, self._connection)
@@ -271,7 +269,7 @@ def _receive_file(connection: Connection) -> io.FileIO:
     """The file whose descriptor a worker sends; raises Garbage unless it is a regular file."""
     try:
         connection.send(_ASK_FOR_DESCRIPTOR)
-        # Not recv_fds: Python 3.11's forgets the flags, and another vhost's worker that is just
+        # Not recv_fds: Python 3.11's forgets the flags, and another site's worker that is just
         # being started could inherit the descriptor.
         data, rights, _, _ = connection.socket.recvmsg(
             1, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC

@@ -1,4 +1,4 @@
-"""What a worker writes to stderr and stdout, as lines with the vhost's name for the router's."""
+"""What a worker writes to stderr and stdout, as lines with the site's name for the router's."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from mod_wsgi_van.errors import LoadError, WorkerFailed
 from mod_wsgi_van.isolation.process.frames import Connection
 from mod_wsgi_van.isolation.process.handle import Worker
+from mod_wsgi_van.isolation.process.pause import Pause
 from mod_wsgi_van.isolation.process.spawn import Spawner
 from mod_wsgi_van.isolation.process.supervisor import Supervisor
 from mod_wsgi_van.settings import Settings
@@ -19,8 +20,6 @@ from mod_wsgi_van.settings import Settings
 log = logging.getLogger(__name__)
 
 AT_ONCE = 1.0  # a worker that lived shorter than so many seconds, and answered nothing
-DEATHS_BEFORE_PAUSE = 3
-LONGEST_PAUSE = 60.0
 WEIGH_EVERY = 1.0  # seconds between two looks at the memory of a worker
 
 
@@ -56,8 +55,7 @@ class Pool:
         self._starting = 0
         self._closed = False
         self._used_at = time.monotonic()
-        self._deaths = 0  # at once, one after the other
-        self._not_before = 0.0
+        self._pause = Pause()
 
     # Starting.
 
@@ -120,7 +118,7 @@ class Pool:
 
     def _start_another(self) -> None:
         """With the lock held: start a worker in the background."""
-        if self._starting or self._closed or self._not_before > time.monotonic():
+        if self._starting or self._closed or self._pause.left():
             return
         self._starting += 1
         try:
@@ -148,8 +146,7 @@ class Pool:
         if self._closed:
             return  # nobody wants it any more
         log.error("%s%s", error.of(self.host), f"\n{error.details}" if error.details else "")
-        self._deaths = max(DEATHS_BEFORE_PAUSE, self._deaths + 1)
-        self._set_pause()
+        self._log_pause(self._pause.not_started())
 
     # Lending.
 
@@ -185,7 +182,8 @@ class Pool:
                 if worker is not None and worker.busy < self._settings.process_threads:
                     return worker, self._lend(worker)
                 if worker is None and not self._starting:
-                    self._check_pause()
+                    if left := self._pause.left():
+                        raise NoWorker("the worker fails again and again", math.ceil(left))
                     self._start_another()
                     patience = max(patience, self._settings.load_timeout + 1)  # for how it ends
                 elif not self._changed.wait(began + patience - time.monotonic()):
@@ -290,8 +288,7 @@ class Pool:
                 return
             self._workers.remove(worker)
             at_once = not worker.answered and time.monotonic() - worker.ready_at < AT_ONCE
-            self._deaths = self._deaths + 1 if at_once else 0
-            self._set_pause()
+            self._log_pause(self._pause.died(at_once=at_once))
             self._changed.notify_all()
         self._supervisor.retire(worker)
 
@@ -310,24 +307,15 @@ class Pool:
                 worker.how,
             )
 
-    def _set_pause(self) -> None:
-        """A death or two are followed at once by a fresh worker, later ones after 1, 2, 4 ... s."""
-        over = self._deaths - DEATHS_BEFORE_PAUSE
-        pause = 0.0 if over < 0 else min(LONGEST_PAUSE, 2.0**over)
-        self._not_before = time.monotonic() + pause
-        if pause:
+    def _log_pause(self, seconds: float) -> None:
+        if seconds:
             log.error(
                 "%s: VAN034: its workers end or fail at once, %d in a row: no new one for %g s,"
                 " its clients get 503",
                 self.host,
-                self._deaths,
-                pause,
+                self._pause.deaths,
+                seconds,
             )
-
-    def _check_pause(self) -> None:
-        left = self._not_before - time.monotonic()
-        if left > 0:
-            raise NoWorker("the worker fails again and again", math.ceil(left))
 
     def _log_full(self, worker: Worker | None, patience: float) -> None:
         log.warning(

@@ -11,14 +11,13 @@ import logging
 import math
 import os
 import select
-import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from mod_wsgi_van.errors import WorkerFailed
+from mod_wsgi_van.isolation.process.ending import Endings
 from mod_wsgi_van.isolation.process.frames import Connection
 from mod_wsgi_van.isolation.process.handle import Owner, Worker
 from mod_wsgi_van.isolation.process.output import READ_BYTES, Output
@@ -27,29 +26,13 @@ from mod_wsgi_van.settings import Settings
 log = logging.getLogger(__name__)
 
 REST = 0.05  # seconds that a pipe which was full is left alone: a flood is held to 1.3 MB/s
-HANG_UP_GRACE = 0.3  # seconds between a closed control socket and the end of the process
-TERM_GRACE = 0.3
-
-# How a worker ends, step by step: it answers what it has, is told to quit, gets SIGTERM, SIGKILL.
-DRAIN, QUIT, TERMINATE, KILL = range(4)
-# When the first three steps are over at the latest, as shares of the time that a shutdown has.
-SHARES = (0.4, 0.75, 0.85)
-
-
-@dataclass(slots=True)
-class _Ending:
-    """How far the end of a worker has come; the next step follows at ``deadline``."""
-
-    step: int
-    deadline: float
 
 
 class Supervisor:
     """Starts its thread with the first worker; ``stop`` ends the workers and the thread."""
 
     def __init__(self, settings: Settings) -> None:
-        timeout = settings.shutdown_timeout
-        self._patience = (timeout, timeout, TERM_GRACE, math.inf)  # of each step
+        self._shutdown_timeout = settings.shutdown_timeout
         self._request_timeout = settings.request_timeout or math.inf
         self._ends_idle = settings.idle_timeout > 0
         self._stopped = False
@@ -67,8 +50,7 @@ class Supervisor:
         # All below belongs to the thread; but a worker is added by whoever started it.
         self._workers: set[Worker] = set()
         self._callbacks: dict[int, Callable[[], None]] = {}
-        self._endings: dict[Worker, _Ending] = {}
-        self._latest: tuple[float, ...] = (math.inf,) * 4  # end of each step; see ``stop``
+        self._endings = Endings(self._shutdown_timeout)
         self._resting: dict[int, float] = {}
         self._abandoned: dict[Connection, tuple[Worker, float]] = {}
 
@@ -99,11 +81,11 @@ class Supervisor:
 
         Called again when it has answered the last of them.
         """
-        self._post(lambda: self._retire(worker))
+        self._post(lambda: self._endings.retire(worker))
 
     def kill(self, worker: Worker) -> None:
         """End a worker that does not follow."""
-        self._post(lambda: self._enter(worker, KILL))
+        self._post(lambda: self._endings.kill(worker))
 
     def abandon(self, worker: Worker, connection: Connection) -> bool:
         """Give the worker back when it has noticed that nobody wants this response.
@@ -118,14 +100,12 @@ class Supervisor:
 
     def stop(self, timeout: float) -> None:
         """End every worker and the thread within ``timeout`` seconds, whatever the workers do."""
-        now = time.monotonic()
         with self._lock:
             self._stopped = True
-            self._latest = (*(now + share * timeout for share in SHARES), math.inf)
             thread = self._thread
         if thread is None:
             return
-        self._post(self._end_all)
+        self._post(lambda: self._end_all(timeout))
         thread.join(timeout)
         if thread.is_alive():
             pids = ", ".join(str(worker.pid) for worker in list(self._workers))
@@ -201,7 +181,7 @@ class Supervisor:
 
     def _soonest(self) -> float:
         deadlines = list(self._resting.values())
-        deadlines += [ending.deadline for ending in self._endings.values()]
+        deadlines += self._endings.deadlines()
         deadlines += [deadline for _, deadline in self._abandoned.values()]
         deadlines += [owner.idle_at() for owner in self._owners()]
         return min(deadlines, default=math.inf)
@@ -215,9 +195,7 @@ class Supervisor:
             if when <= now and self._epoll is not None:
                 del self._resting[fd]
                 self._epoll.modify(fd, select.EPOLLIN)
-        for worker, ending in list(self._endings.items()):
-            if ending.deadline <= now:
-                self._enter(worker, ending.step + 1)
+        self._endings.proceed(now)
         for connection, (worker, deadline) in list(self._abandoned.items()):
             if deadline <= now:
                 self._abandoned[connection] = (worker, math.inf)
@@ -245,42 +223,18 @@ class Supervisor:
             self._epoll.modify(output.fd, 0)
             self._resting[output.fd] = time.monotonic() + REST
 
-    def _retire(self, worker: Worker) -> None:
-        ending = self._endings.get(worker)
-        if not worker.busy and (ending is None or ending.step == DRAIN):
-            self._enter(worker, QUIT)
-        elif ending is None:
-            self._enter(worker, DRAIN)
-
-    def _enter(self, worker: Worker, step: int) -> None:
-        """Take a step towards the end of a worker, and have the next one taken in time."""
-        if worker not in self._workers:
-            return
-        if step == QUIT:
-            worker.quit()
-        elif step != DRAIN:
-            worker.signal(signal.SIGTERM if step == TERMINATE else signal.SIGKILL)
-        deadline = min(time.monotonic() + self._patience[step], self._latest[step])
-        self._endings[worker] = _Ending(step, deadline)
-
-    def _end_all(self) -> None:
+    def _end_all(self, timeout: float) -> None:
+        self._endings.limit(timeout)
         for worker in list(self._workers):
-            ending = self._endings.get(worker)
-            if not worker.ready_at:
-                self._enter(worker, KILL)
-            elif ending is None:
-                self._retire(worker)
+            if worker.ready_at:
+                self._endings.retire(worker)
             else:
-                ending.deadline = min(ending.deadline, self._latest[ending.step])
+                self._endings.kill(worker)
 
     def _hung_up(self, worker: Worker) -> None:
-        """It has closed its control socket: most often because it ends, what else says later."""
         self._forget(worker.control.fileno())
         worker.owner.lost(worker)
-        ending = self._endings.get(worker)
-        if ending is None or ending.step == DRAIN:
-            deadline = min(time.monotonic() + HANG_UP_GRACE, self._latest[QUIT])
-            self._endings[worker] = _Ending(QUIT, deadline)
+        self._endings.hung_up(worker)
 
     def _ended(self, worker: Worker) -> None:
         self._drop(worker)
@@ -291,7 +245,7 @@ class Supervisor:
     def _drop(self, worker: Worker) -> None:
         for fd in (worker.ending, worker.control.fileno(), worker.output.fd):
             self._forget(fd)
-        self._endings.pop(worker, None)
+        self._endings.forget(worker)
         self._workers.discard(worker)
 
     def _abandon(self, worker: Worker, connection: Connection) -> None:

@@ -1,4 +1,4 @@
-"""The worker: serves the application of one vhost to its router, in the vhost's own Python (3.8+).
+"""The worker: serves the application of one site to its router, in the site's own Python (3.8+).
 
 Run as a script by ``bin/python`` of the environment; needs the standard library alone. It listens
 nowhere: all it has are two descriptors from the router, the *control* socket, over which it is told
