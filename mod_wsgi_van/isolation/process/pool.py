@@ -24,11 +24,11 @@ WEIGH_EVERY = 1.0  # seconds between two looks at the memory of a worker
 
 
 class NoWorker(Exception):
-    """No worker is to be had now; ``retry_after`` says in how many seconds to ask again."""
+    """No worker is to be had now: ask again in ``retry_after`` seconds."""
 
-    def __init__(self, message: str, retry_after: int = 1) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
+    def __init__(self, retry_after: float = 1) -> None:
+        super().__init__()
+        self.retry_after = math.ceil(retry_after)
 
 
 class Pool:
@@ -147,6 +147,7 @@ class Pool:
             return  # nobody wants it any more
         log.error("%s%s", error.of(self.host), f"\n{error.details}" if error.details else "")
         self._log_pause(self._pause.not_started())
+        self._changed.notify_all()
 
     # Lending.
 
@@ -169,7 +170,7 @@ class Pool:
                     self.host,
                     error,
                 )
-                raise NoWorker("no connection to a worker") from None
+                raise NoWorker from None
 
     def _choose(self) -> tuple[Worker, Connection | None]:
         """The least busy worker, counted as busier by one; starts one when there is none."""
@@ -177,18 +178,23 @@ class Pool:
         with self._changed:
             while True:
                 if self._closed:
-                    raise NoWorker("this release is no longer served")
+                    raise NoWorker
                 worker = min(self._workers, key=_busy, default=None)
                 if worker is not None and worker.busy < self._settings.process_threads:
                     return worker, self._lend(worker)
                 if worker is None and not self._starting:
                     if left := self._pause.left():
-                        raise NoWorker("the worker fails again and again", math.ceil(left))
+                        raise NoWorker(left)
                     self._start_another()
                     patience = max(patience, self._settings.load_timeout + 1)  # for how it ends
                 elif not self._changed.wait(began + patience - time.monotonic()):
-                    self._log_full(worker, patience)
-                    raise NoWorker("no worker with room")
+                    log.warning(
+                        "%s: VAN032: no worker had room within %g s, the client gets 503: %s",
+                        self.host,
+                        patience,
+                        "all process_threads are taken" if worker else "it is still being started",
+                    )
+                    raise NoWorker
 
     def _lend(self, worker: Worker) -> Connection | None:
         worker.busy += 1
@@ -316,14 +322,6 @@ class Pool:
                 self._pause.deaths,
                 seconds,
             )
-
-    def _log_full(self, worker: Worker | None, patience: float) -> None:
-        log.warning(
-            "%s: VAN032: no worker had room within %g s, the client gets 503: %s",
-            self.host,
-            patience,
-            "all process_threads are taken" if worker else "it is still being started",
-        )
 
     def idle_at(self) -> float:
         """When the workers are to be given back if no request comes; monotonic."""
