@@ -6,16 +6,18 @@ sparse file of gigabytes costs its owner nothing. Called from loading threads, n
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import pwd
 import stat
+from collections.abc import Iterator
 
 from mod_wsgi_van.errors import UnfitFile, Unreadable
 from mod_wsgi_van.files.chain import resolve
 
 # What open(2) and stat(2) say where there is no such file; a loop of symlinks leads to none.
-MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+_MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _KINDS = {
@@ -33,7 +35,8 @@ def read(path: str, limit: int) -> str | None:
     Raises errors.UnfitFile for a larger one and for what is no regular file, errors.Unreadable
     where it cannot be read.
     """
-    try:
+    data = None
+    with missing_or_readable(path):
         _check(path, os.stat(path), limit)  # before it is opened: that alone makes some devices act
         descriptor = os.open(path, _FLAGS)
         try:
@@ -41,16 +44,24 @@ def read(path: str, limit: int) -> str | None:
             data = _up_to(descriptor, limit + 1)
         finally:
             os.close(descriptor)
-    except OSError as error:
-        if error.errno in MISSING:
-            return None
-        raise unreadable(path, error) from error
+    if data is None:
+        return None
     if len(data) > limit:  # it grows, or is a file of /proc, which has no size
         raise _unfit(path, f"has more than {limit:,} bytes", limit)
     return data.decode("utf-8", "replace")
 
 
-def unreadable(path: str, error: OSError) -> Unreadable:
+@contextlib.contextmanager
+def missing_or_readable(path: str) -> Iterator[None]:
+    """End the block where ``path`` is missing; raise errors.Unreadable where it is out of reach."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _MISSING:
+            raise _unreadable(path, error) from error
+
+
+def _unreadable(path: str, error: OSError) -> Unreadable:
     """The error for a file or directory that exists and cannot be read, or not be reached."""
     if error.errno not in (errno.EACCES, errno.EPERM):
         return Unreadable(f"{path} cannot be read: {error.strerror}", files=(path,))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from mod_wsgi_van.files.ignore import Ignore
-from mod_wsgi_van.files.reading import MISSING, read, unreadable
+from mod_wsgi_van.files.reading import missing_or_readable, read
 from mod_wsgi_van.isolation.tested import RELOADS_FLAT
 
 # Entries of directories that are looked at for one site; an environment of 1,000 distributions has
@@ -67,12 +67,9 @@ class _Search:
 
     def distributions(self, site_packages: str) -> Iterator[str]:
         """Name what is compiled in one site-packages directory and not known as flat."""
-        try:
+        names: list[str] = []
+        with missing_or_readable(site_packages):
             names = sorted(entry.name for entry in self._scan(site_packages))
-        except OSError as error:
-            if error.errno in MISSING:
-                return
-            raise unreadable(site_packages, error) from error
         recorded = {"__pycache__"}
         for name in names:
             if name.endswith(".dist-info"):

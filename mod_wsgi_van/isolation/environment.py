@@ -9,7 +9,7 @@ import stat
 from dataclasses import dataclass
 
 from mod_wsgi_van.errors import IncompleteEnvironment
-from mod_wsgi_van.files.reading import MISSING, read, unreadable
+from mod_wsgi_van.files.reading import missing_or_readable, read
 
 # Bytes of a pyvenv.cfg: what makes one writes about 300.
 _CONFIG_SIZE = 64 * 1024
@@ -44,16 +44,16 @@ def examine(venv: str) -> Environment | None:
     # The link itself: whoever makes an environment does not make what its interpreter links to.
     if not os.path.lexists(os.path.join(venv, "bin", "python")):
         raise _incomplete(venv, "bin/python")
-    return Environment(_python(venv, config), _SYSTEM_KEY.search(config) is not None)
+    libraries = _libraries(os.path.join(venv, "lib"))
+    found = _VERSION_KEY.search(config) or next(filter(None, map(_LIB.match, libraries)), None)
+    python = (int(found[1]), int(found[2])) if found else None
+    return Environment(python, _SYSTEM_KEY.search(config) is not None)
 
 
 def _is_there(venv: str) -> bool:
     """Whether ``venv`` is a directory, or a symlink to one that is still to come."""
-    try:
+    with missing_or_readable(venv):
         return stat.S_ISDIR(os.stat(venv).st_mode)
-    except OSError as error:
-        if error.errno not in MISSING:
-            raise unreadable(venv, error) from error
     return os.path.islink(venv)
 
 
@@ -65,19 +65,18 @@ def _incomplete(venv: str, missing: str) -> IncompleteEnvironment:
     )
 
 
-def _python(venv: str, config: str) -> tuple[int, int] | None:
-    """What the configuration says; where it says nothing, the lib directory does."""
-    found = _VERSION_KEY.search(config)
-    if found is None:
-        found = next(filter(None, map(_LIB.match, _names(os.path.join(venv, "lib")))), None)
-    return (int(found[1]), int(found[2])) if found else None
+def _libraries(lib: str) -> list[str]:
+    """The names of the directories of each Python below ``lib``: one, in most cases.
 
-
-def _names(directory: str) -> list[str]:
-    try:
-        with os.scandir(directory) as entries:
-            return sorted(entry.name for entry in itertools.islice(entries, _LIB_ENTRIES))
-    except OSError as error:
-        if error.errno in MISSING:
-            return []
-        raise unreadable(directory, error) from error
+    It looks for site-packages in them too. Who uses glob(), as Router.get_venv_paths does, cannot
+    tell what may not be read from what is missing.
+    """
+    names: list[str] = []
+    with missing_or_readable(lib), os.scandir(lib) as entries:
+        found = itertools.islice(entries, _LIB_ENTRIES)
+        names = sorted(entry.name for entry in found if entry.name.startswith("python"))
+    for name in names:
+        packages = os.path.join(lib, name, "site-packages")
+        with missing_or_readable(packages):
+            os.stat(packages)
+    return names

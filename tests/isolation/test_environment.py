@@ -76,9 +76,10 @@ def test_a_first_load_waits_for_the_interpreter(with_library: Path, make_router:
     wait_for(router.application, "a.test", "library 1")
 
 
-def test_an_environment_that_may_not_be_entered(with_library: Path) -> None:
-    venv = with_library / ".venv"
-    install(make_venv(venv), 1)
+@pytest.mark.parametrize("name", [".venv", ".venv/lib", ".venv/lib/python3"])
+def test_an_environment_that_may_not_be_entered(with_library: Path, name: str) -> None:
+    install(make_venv(with_library / ".venv"), 1)
+    closed = with_library / name
     for above in (with_library, *with_library.parents[:-1]):
         above.chmod(above.stat().st_mode | 0o055)
 
@@ -86,15 +87,15 @@ def test_an_environment_that_may_not_be_entered(with_library: Path) -> None:
         logged = listening()
         router = Router(base_path=str(with_library.parent), update_interval=0.1)
         get(router.application, "warm.test")
-        venv.chmod(0)
+        closed.chmod(0)
         if os.getuid() == 0:
             os.seteuid(NOBODY)  # root's own may be the standard library that is loaded from
         assert get(router.application, "a.test").status == 500
         user = pwd.getpwuid(os.geteuid()).pw_name
         (line,) = [line for line in logged.lines if "VAN015" in line]
-        assert "a.test" in line and f"directory {venv} may not be entered" in line and user in line
+        assert "a.test" in line and f"{closed} may not be " in line and user in line
         os.seteuid(os.getuid())
-        venv.chmod(0o755)
+        closed.chmod(0o755)
         wait_for(router.application, "a.test", "library 1")
         router.shutdown()
 
