@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import pwd
 import shutil
@@ -15,14 +14,10 @@ import pytest
 from mod_wsgi_van import Router
 from tests.support.children import NOBODY, in_child
 from tests.support.client import get, wait_for
-from tests.support.log import listening
+from tests.support.log import errors, listening
 from tests.support.venvs import make_venv
 from tests.support.vhosts import app, site, write
 from tests.support.waiting import wait
-
-
-def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 def install(venv: Path, version: int) -> None:
@@ -138,7 +133,7 @@ def test_a_file_that_is_no_small_regular_file_refuses_the_release(
     router = make_router()
     assert get(router.application, "a.test").status == 500
     assert get(router.application, "b.test").body == "fine"
-    (line,) = errors(caplog)
+    (line,) = wait(lambda: errors(caplog), "the error in the log")
     assert "\n" not in line and "a.test" in line and "VAN018" in line and str(path) in line
     path.unlink()
     path.write_text("home = /usr/bin\n" if name == "pyvenv.cfg" else "")

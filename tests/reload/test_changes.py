@@ -354,6 +354,7 @@ def test_inotify_that_cannot_be_had(
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limit)
     assert (first, second) == (500, 500)
+    wait(lambda: logged(caplog, "VAN020"), "the line in the log")
     assert logged(caplog, "VAN020") == 1
     assert get(router.application, "a.test").body == "1"
 

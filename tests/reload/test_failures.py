@@ -42,7 +42,7 @@ def test_a_broken_application(
         assert answer.status == 500
         assert "Traceback" not in answer.body
     assert get(router.application, "b.test").body == "fine"
-    (message,) = errors(caplog)
+    (message,) = wait(lambda: errors(caplog), "the error in the log")
     assert text in message
     assert message.startswith("a.test: VAN00")
     assert str(tmp_path / "a.test" / "wsgi") in message
