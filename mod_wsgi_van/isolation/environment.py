@@ -41,8 +41,7 @@ def examine(venv: str) -> Environment | None:
         config = ""  # conda writes none
     if config is None:
         raise _incomplete(venv, "pyvenv.cfg")
-    # The link itself: whoever makes an environment does not make what its interpreter links to.
-    if not os.path.lexists(os.path.join(venv, "bin", "python")):
+    if not _has_interpreter(os.path.join(venv, "bin", "python")):
         raise _incomplete(venv, "bin/python")
     libraries = _libraries(os.path.join(venv, "lib"))
     found = _VERSION_KEY.search(config) or next(filter(None, map(_LIB.match, libraries)), None)
@@ -55,6 +54,14 @@ def _is_there(venv: str) -> bool:
     with missing_or_readable(venv):
         return stat.S_ISDIR(os.stat(venv).st_mode)
     return os.path.islink(venv)
+
+
+def _has_interpreter(python: str) -> bool:
+    """Whether the link is there: who makes an environment does not make what it leads to."""
+    with missing_or_readable(python):
+        os.lstat(python)
+        return True
+    return False
 
 
 def _incomplete(venv: str, missing: str) -> IncompleteEnvironment:

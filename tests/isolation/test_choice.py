@@ -208,7 +208,7 @@ def test_an_environment_of_conda_has_no_pyvenv_cfg(vhost: Vhost) -> None:
     assert choose(vhost.source(), "auto").python == RUNNING
 
 
-@pytest.mark.parametrize("closed", [".venv", ".venv/lib/{}/site-packages"])
+@pytest.mark.parametrize("closed", [".venv", ".venv/bin", ".venv/lib/{}/site-packages"])
 def test_an_environment_that_may_not_be_read_is_not_missing(vhost: Vhost, closed: str) -> None:
     vhost.make_environment()
     directory = vhost.path / closed.format(vhost.site_packages.parent.name)
