@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from mod_wsgi_van import Router
 from tests.support.children import adopt_orphans, end_all, none_left
 from tests.support.descriptors import descriptors
+from tests.support.places import new_directory
 from tests.support.waiting import wait
 
 
@@ -41,6 +43,14 @@ def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
         if opened.get(name) != target and not target.startswith("/proc/")
     }
     assert not left_open, f"descriptors left behind: {left_open}"
+
+
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A temporary directory that every user may enter: pytest keeps closing its own."""
+    path = new_directory()
+    yield path
+    shutil.rmtree(path)
 
 
 @pytest.fixture

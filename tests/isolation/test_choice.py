@@ -209,12 +209,11 @@ def test_an_environment_of_conda_has_no_pyvenv_cfg(vhost: Vhost) -> None:
 
 
 @pytest.mark.parametrize("closed", [".venv", ".venv/bin", ".venv/lib/{}/site-packages"])
-def test_an_environment_that_may_not_be_read_is_not_missing(vhost: Vhost, closed: str) -> None:
+def test_an_environment_that_may_not_be_read_is_not_missing(open_path: Path, closed: str) -> None:
+    vhost = Vhost(open_path / "a.test")
     vhost.make_environment()
     directory = vhost.path / closed.format(vhost.site_packages.parent.name)
     directory.chmod(0)
-    for above in (vhost.path, *vhost.path.parents[:-1]):
-        above.chmod(above.stat().st_mode | 0o055)
 
     def test() -> None:
         without_privileges()

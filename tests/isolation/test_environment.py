@@ -24,12 +24,16 @@ def install(venv: Path, version: int) -> None:
     write(venv / "lib" / "python3" / "site-packages" / "library.py", f"NAME = 'library {version}'")
 
 
-@pytest.fixture
-def with_library(tmp_path: Path) -> Path:
+def write_site(base: Path) -> Path:
     """A site that answers what the library in its environment is called."""
     source = "import library\n" + app("@").replace("'@'", "library.NAME")
-    write(tmp_path / "a.test" / "wsgi" / "app.py", source)
-    return tmp_path / "a.test"
+    write(base / "a.test" / "wsgi" / "app.py", source)
+    return base / "a.test"
+
+
+@pytest.fixture
+def with_library(tmp_path: Path) -> Path:
+    return write_site(tmp_path)
 
 
 @pytest.mark.parametrize("links", [False, True], ids=["directory", "link"])
@@ -72,15 +76,13 @@ def test_a_first_load_waits_for_the_interpreter(with_library: Path, make_router:
 
 
 @pytest.mark.parametrize("name", [".venv", ".venv/lib", ".venv/lib/python3"])
-def test_an_environment_that_may_not_be_entered(with_library: Path, name: str) -> None:
-    install(make_venv(with_library / ".venv"), 1)
-    closed = with_library / name
-    for above in (with_library, *with_library.parents[:-1]):
-        above.chmod(above.stat().st_mode | 0o055)
+def test_an_environment_that_may_not_be_entered(open_path: Path, name: str) -> None:
+    install(make_venv(write_site(open_path) / ".venv"), 1)
+    closed = open_path / "a.test" / name
 
     def test() -> None:
         logged = listening()
-        router = Router(base_path=str(with_library.parent), update_interval=0.1)
+        router = Router(base_path=str(open_path), update_interval=0.1)
         get(router.application, "warm.test")
         closed.chmod(0)
         if os.getuid() == 0:
