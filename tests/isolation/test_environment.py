@@ -89,7 +89,7 @@ def test_an_environment_that_may_not_be_entered(open_path: Path, name: str) -> N
             os.seteuid(NOBODY)  # root's own may be the standard library that is loaded from
         assert get(router.application, "a.test").status == 500
         user = pwd.getpwuid(os.geteuid()).pw_name
-        (line,) = [line for line in logged.lines if "VAN015" in line]
+        (line,) = wait(lambda: [line for line in logged.lines if "VAN015" in line], "the line")
         assert "a.test" in line and f"{closed} may not be " in line and user in line
         os.seteuid(os.getuid())
         closed.chmod(0o755)
