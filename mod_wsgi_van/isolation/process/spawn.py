@@ -167,14 +167,15 @@ def _resolve(python: str) -> str:
 def _configs(python: str) -> list[tuple[int, ...]]:
     """Which pyvenv.cfg make the environment of an interpreter: an empty tuple where there is none.
 
-    Another one of the same text is another environment: what was installed may not be there yet.
+    A new one of the same text is another environment: what was installed may not be there yet. By
+    size and mtime: others may change the owner, and FUSE the number of an inode.
     """
     found: list[tuple[int, ...]] = []
     directory = os.path.dirname(python)
     for place in (directory, os.path.dirname(directory)):  # where Python looks for it
         try:
             status = os.stat(os.path.join(place, "pyvenv.cfg"))
-            found.append((status.st_ino, status.st_size, status.st_mtime_ns))
+            found.append((status.st_size, status.st_mtime_ns))
         except (FileNotFoundError, NotADirectoryError):
             found.append(())
     return found

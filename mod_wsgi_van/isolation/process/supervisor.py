@@ -148,6 +148,7 @@ class Supervisor:
                 self._turn()
             except Exception:
                 log.exception("VAN039: an error in the supervisor of the worker processes")
+                time.sleep(REST)  # it may come again at once
         for connection, (worker, _) in list(self._abandoned.items()):
             self._noticed(worker, connection)
 
