@@ -30,7 +30,6 @@ TURNS = 4
 class Result:
     failures: dict[str, list[str]]
     answered: int
-    loads: int
 
 
 def make_vhost(path: Path, name: str, version: Version) -> Source:

@@ -116,7 +116,7 @@ def test_a_file_system_that_does_not_answer(make_isolation: MakeIsolation, tmp_p
         assert ask(application).status == 503
         begun = time.monotonic()
         isolation.shutdown(2)
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - begun < 10  # for ever, were the site waited for
 
 
 def test_an_environment_that_is_deleted_while_it_runs(

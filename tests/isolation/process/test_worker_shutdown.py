@@ -66,7 +66,7 @@ def test_no_worker_outlives_the_time_of_a_shutdown(
             loading.result(20).retire()
         begun = time.monotonic()
         isolation.shutdown(2)
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - begun < 10  # not 60; a machine may be busy
         if loading.exception(20) is not None:
             assert isinstance(loading.exception(), WorkerFailed)
     assert not runs(int(pid.read_text()))
@@ -146,14 +146,14 @@ def test_what_is_being_loaded_answers_before_the_shutdown(
 
 
 def test_to_retire_takes_no_time(make_isolation: MakeIsolation) -> None:
-    isolation = make_isolation(shutdown_timeout=0.2)
+    isolation = make_isolation(shutdown_timeout=600)
     loaded = isolation.load(source())
     pid = pid_of(loaded.application)
     call = Call(loaded.application, make_environ("hangs_later"))
     os.kill(pid, signal.SIGSTOP)
-    begun = time.monotonic()
     loaded.retire()
-    assert time.monotonic() - begun < 0.15
+    assert runs(pid), "the end of the worker was waited for"
+    os.kill(pid, signal.SIGKILL)
     wait(lambda: not runs(pid))
     call.close()
 
