@@ -9,6 +9,7 @@ worker is its ``handle``; the supervisor knows a pool only as the ``Owner`` of a
 
 from __future__ import annotations
 
+import threading
 import weakref
 
 from mod_wsgi_van.isolation.contract import Source
@@ -46,13 +47,15 @@ class ProcessIsolation:
     def __init__(self, settings: Settings | None = None) -> None:
         self._settings = settings or Settings()
         self._supervisor = Supervisor(self._settings)
+        self._lock = threading.Lock()  # guards _pools
         self._pools: weakref.WeakSet[Pool] = weakref.WeakSet()
 
     def load(self, source: Source) -> ProcessInstance:
         """Returns when the workers have imported the application; raises errors.LoadError."""
         spawner = Spawner(source, self._settings, self._supervisor)
         pool = Pool(source.host, spawner, self._settings, self._supervisor)
-        self._pools.add(pool)
+        with self._lock:
+            self._pools.add(pool)
         pool.open()
         return ProcessInstance(pool)
 
@@ -61,12 +64,15 @@ class ProcessIsolation:
 
     def shutdown(self, timeout: float) -> None:
         """End all workers; what they were asked is answered if there is time for it."""
-        for pool in list(self._pools):
+        with self._lock:
+            pools = list(self._pools)
+        for pool in pools:
             pool.close()
         self._supervisor.stop(timeout)
 
     def after_fork(self) -> None:
         """In a child: a release that the parent loaded starts workers of the child's own."""
+        self._lock = threading.Lock()
         self._supervisor.after_fork()
         for pool in list(self._pools):
             pool.after_fork()

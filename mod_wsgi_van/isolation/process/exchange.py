@@ -178,7 +178,7 @@ class Exchange:
         while waiting := self._connection.waiting():
             kind, complete = waiting
             if kind == b"P" or (kind in (b"X", b"F") and self._blocks):
-                return  # what was answered before it first
+                return  # the server gets the blocks before it first
             kind, length = self._connection.receive()
             if kind != b"D":
                 self._end(kind, length)

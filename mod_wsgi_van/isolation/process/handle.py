@@ -48,7 +48,7 @@ class Worker:
     lifeline: int  # the writing end: the kernel kills the worker when nobody holds it any more
     ending: int  # a descriptor that becomes readable when the process has ended
     output: Output
-    how: str = "it closed its control socket"  # it ended; known when it is gone
+    how: str = "it closed its control socket"  # how it ended is known when it is gone
     gone: threading.Event = field(default_factory=threading.Event)
     ready_at: float = 0.0  # monotonic; 0: its application is still being imported
     busy: int = 1  # requests that it has; while it starts, the thread that waits for it

@@ -39,8 +39,8 @@ class Output:
         return len(data) or None
 
     def close(self) -> None:
-        """Pass on what is left and close the pipe; a child of the worker may still write."""
-        for _ in range(16):  # 64 KB are all that a pipe holds
+        """Pass on what is left and close the pipe."""
+        for _ in range(16):  # not for ever: a child of the worker may still write
             if not self.pump():
                 break
         os.close(self.fd)

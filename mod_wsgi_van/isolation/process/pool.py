@@ -303,8 +303,8 @@ class Pool:
         with self._changed:
             # What went wrong before it was ready is in the LoadError.
             expected = expected or worker.leaving or not worker.ready_at
-            if not worker.busy:  # else by the last give_back: a descriptor's number that is used
-                worker.close()  # by one thread must not become another site's
+            if not worker.busy:  # else the last give_back closes: a thread may be about to use a
+                worker.close()  # number that would be another site's descriptor by then
         if not expected:
             log.error(
                 "%s: VAN030: its worker %d is gone: %s; the next request starts another",

@@ -362,7 +362,7 @@ def refusal(error: BaseException, packages: list[str]) -> bytes:
 def distrust_young_bytecode() -> None:
     """Have no .pyc written or read that may be of another edit of the same second and size.
 
-    It knows its source by size and whole seconds of mtime alone.
+    A .pyc knows its source by the size and the whole seconds of the mtime alone.
     """
     loader = importlib.machinery.SourceFileLoader
     path_stats, get_data = loader.path_stats, loader.get_data
@@ -386,8 +386,8 @@ def distrust_young_bytecode() -> None:
 class SteadyFinders(list):  # type: ignore[type-arg]
     """``sys.meta_path``: an import sees it as it was when it began.
 
-    Else one that runs while another thread takes a finder out, as setuptools does, skips the next
-    and finds no module (gh-130094, mended in CPython 3.14).
+    Otherwise, when another thread takes a finder out meanwhile, as setuptools does, the import
+    skips the next finder and finds no module (gh-130094, mended in CPython 3.14).
     """
 
     def __iter__(self) -> Any:
@@ -397,8 +397,9 @@ class SteadyFinders(list):  # type: ignore[type-arg]
 def tie_to_router(lifeline: int) -> None:
     """Have the kernel kill this process group when the router is gone, in whatever way.
 
-    The end of the control socket says it only to a thread that gets to run: not while an extension
-    module holds the GIL. PR_SET_PDEATHSIG kills when the THREAD ends that started this process.
+    The end of the control socket is not enough: no thread notices it while an extension module
+    holds the GIL. PR_SET_PDEATHSIG is too much: it kills when the thread of the router ends that
+    started this process.
     """
     os.set_inheritable(lifeline, False)
     held = [lifeline]

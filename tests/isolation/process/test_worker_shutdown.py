@@ -6,6 +6,7 @@ import gc
 import io
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -156,6 +157,28 @@ def test_to_retire_takes_no_time(make_isolation: MakeIsolation) -> None:
     os.kill(pid, signal.SIGKILL)
     wait(lambda: not runs(pid))
     call.close()
+
+
+def test_a_shutdown_beside_loads(make_isolation: MakeIsolation) -> None:
+    """Those fail at once and so come thick and fast."""
+    isolation = make_isolation()
+
+    def fail() -> None:
+        for _ in range(200):
+            with pytest.raises(WorkerFailed):
+                isolation.load(source(python="/nowhere/python"))
+
+    interval = sys.getswitchinterval()
+    with ThreadPoolExecutor(8) as executor:
+        failing = [executor.submit(fail) for _ in range(8)]
+        sys.setswitchinterval(1e-6)
+        try:
+            while not all(each.done() for each in failing):
+                isolation.shutdown(1)
+        finally:
+            sys.setswitchinterval(interval)
+        for each in failing:
+            each.result(20)
 
 
 def switches(name: str) -> int:
