@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Generator, Iterator
 
 import pytest
@@ -13,7 +12,7 @@ from integration.server import flavours, programs
 from integration.server.flavours import Flavour
 from integration.server.running import Running, prepare
 from tests.support.children import adopt_orphans, end_all, none_left
-from tests.support.places import new_directory
+from tests.support.places import open_directory
 
 Serve = Callable[..., Running]
 
@@ -80,9 +79,8 @@ def _demand(lack: str) -> None:
 def flavour(request: pytest.FixtureRequest) -> Iterator[Flavour]:
     _demand("" if programs.httpd() else "no httpd program (apt install apache2)")
     _demand(flavours.missing(request.param))
-    directory = new_directory()
-    yield flavours.flavour(request.param, directory)
-    shutil.rmtree(directory)
+    with open_directory() as directory:
+        yield flavours.flavour(request.param, directory)
 
 
 @pytest.fixture(params=["daemon", "embedded", "workers"])

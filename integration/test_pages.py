@@ -7,7 +7,6 @@ import grp
 import os
 import pwd
 import re
-import shutil
 import ssl
 import subprocess
 import sys
@@ -26,7 +25,7 @@ from integration.server.running import Running
 from mod_wsgi_van import manual
 from tests.support.answer import Answer
 from tests.support.connection import free_port, raw
-from tests.support.places import PROJECT, new_directory
+from tests.support.places import PROJECT, open_directory
 from tests.support.waiting import wait
 
 HOST = "one.domain.org"
@@ -105,8 +104,8 @@ def embedded(serve: Serve) -> None:
 
 
 def tls(serve: Serve) -> None:
-    port, directory = free_port(), new_directory()
-    try:
+    port = free_port()
+    with open_directory() as directory:
         certificate, key = certify(directory)
         text = pages.block("apache:tls")
         text = pages.replaced(
@@ -128,8 +127,6 @@ def tls(serve: Serve) -> None:
             request = Request(f"https://127.0.0.1:{port}/{path}", headers={"Host": HOST})
             with urlopen(request, context=trusted, timeout=60) as answer:
                 assert wanted in answer.read().decode()
-    finally:
-        shutil.rmtree(directory)
 
 
 def certify(directory: Path) -> tuple[Path, Path]:
@@ -145,8 +142,7 @@ def certify(directory: Path) -> tuple[Path, Path]:
 
 
 def log(serve: Serve) -> None:
-    directory = new_directory()
-    try:
+    with open_directory() as directory:
         old, new = with_block("vhost:log")
         change = (old, new.replace("/var/log/apache2", str(directory)))
         running = serve("daemon", changes=(change,))
@@ -157,8 +153,6 @@ def log(serve: Serve) -> None:
         lines = (directory / "van.log").read_text().splitlines()
         assert [line.split()[0] for line in lines] == [HOST, HOST]
         assert '"GET /there HTTP/1.1" 200' in lines[1]
-    finally:
-        shutil.rmtree(directory)
 
 
 def www(serve: Serve) -> None:
@@ -244,11 +238,8 @@ def assets(serve: Serve) -> None:
 
 def owners(serve: Serve) -> None:
     """Each site runs as its owner, and no other process group may read it."""
-    directory = new_directory()
-    try:
+    with open_directory() as directory:
         owned(serve, directory / "owners.txt")
-    finally:
-        shutil.rmtree(directory)
 
 
 def owned(serve: Serve, map_file: Path) -> None:

@@ -17,7 +17,7 @@ from integration.sites.libraries import FLASK2, FLASK3
 from integration.sites.tree import Tree
 from tests.support.connection import ask, free_port
 from tests.support.environments import environment
-from tests.support.places import new_directory
+from tests.support.places import open_directory
 from tests.support.waiting import wait
 
 GUNICORN = ["-m", "gunicorn", "--bind=127.0.0.1:{port}", "--workers=2", "--threads=8", "van"]
@@ -31,9 +31,8 @@ HOSTS = ("one.domain.org", "two.domain.org")
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
-    path = new_directory()
-    yield path
-    shutil.rmtree(path)
+    with open_directory() as path:
+        yield path
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from mod_wsgi_van import Router
 from tests.support.children import adopt_orphans, end_all, none_left
 from tests.support.descriptors import descriptors
-from tests.support.places import new_directory
+from tests.support.places import open_directory
 from tests.support.waiting import wait
 
 
@@ -48,9 +47,8 @@ def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture
 def open_path() -> Iterator[Path]:
     """A temporary directory that every user may enter: pytest keeps closing its own."""
-    path = new_directory()
-    yield path
-    shutil.rmtree(path)
+    with open_directory() as path:
+        yield path
 
 
 @pytest.fixture

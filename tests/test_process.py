@@ -18,7 +18,7 @@ import logging, os, sys, threading, time
 from pathlib import Path
 sys.path.insert(0, {project!r})
 from mod_wsgi_van import Router
-from tests.support.children import fork
+from tests.support.children import forked
 from tests.support.client import get, wait_for
 from tests.support.threads import in_threads
 from tests.support.places import PROJECT
@@ -104,22 +104,14 @@ def test_children_of_a_preloading_server(tmp_path: Path) -> None:
     assert not [t for t in threading.enumerate() if t.name.startswith("van-")]
     deploy(base, "a.test", release(base, "a.test", 1, app("1")))
     wait_for(router.application, "a.test", "1")
-    children = []
-    for number in range(3):
-        child = fork()
-        if child == 0:
-            status = 1
-            try:
-                wait_for(router.application, "a.test", "1")
-                (base / f"ready-{number}").touch()
-                wait((base / "go").exists)
-                wait_for(router.application, "a.test", "2")
-                if number == 0:
-                    router.shutdown()
-                status = 0
-            finally:
-                os._exit(status)
-        children.append(child)
+    def serve(number):
+        wait_for(router.application, "a.test", "1")
+        (base / f"ready-{number}").touch()
+        wait((base / "go").exists)
+        wait_for(router.application, "a.test", "2")
+        if number == 0:
+            router.shutdown()
+    children = [forked(lambda: serve(number)) for number in range(3)]
     wait(lambda: all((base / f"ready-{n}").exists() for n in range(3)))
     deploy(base, "a.test", release(base, "a.test", 2, app("2")))
     wait_for(router.application, "a.test", "2")
@@ -149,15 +141,7 @@ def test_a_fork_in_the_middle_of_loads(tmp_path: Path) -> None:
     children = []
     for _ in range(10):
         time.sleep(0.03)
-        child = fork()
-        if child == 0:
-            status = 1
-            try:
-                load_all(0)
-                status = 0
-            finally:
-                os._exit(status)
-        children.append(child)
+        children.append(forked(lambda: load_all(0)))
     assert [os.waitpid(child, 0)[1] for child in children] == [0] * 10
     loading.join()
     router.shutdown()

@@ -7,8 +7,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 from integration.server.flavours import DEPENDENCIES, install_router
 from integration.server.programs import system_python
 from tests.support.environments import environment, site_packages
-from tests.support.places import new_directory
+from tests.support.places import open_directory
 
 ALONE, OURS, THEIRS = "alone", "this router", "1.0.0"
 ROUTERS = (OURS, THEIRS)
@@ -24,18 +23,13 @@ ROUTERS = (OURS, THEIRS)
 CHILD = Path(__file__).with_name("child.py")
 
 
-@contextmanager
-def directory() -> Iterator[Path]:
+def directory() -> AbstractContextManager[Path]:
     """A temporary directory that httpd's processes can read.
 
     In /var/tmp, because every directory above base_path is watched for the next name of the path,
     and in /tmp other programs come and go.
     """
-    path = new_directory("/var/tmp")
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path)
+    return open_directory("/var/tmp")
 
 
 def homes(parent: Path) -> dict[str, Path]:

@@ -13,7 +13,6 @@ import os
 import socket
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from mod_wsgi_van.isolation.process.frames import CHUNK_BYTES
 from mod_wsgi_van.wsgi import Application
 from tests.support import memory
 from tests.support.environments import environment, site_packages
+from tests.support.threads import in_threads
 
 KB, MB = 1 << 10, 1 << 20
 CLIENTS = 8
@@ -197,11 +197,7 @@ def hammer(applications: list[Application], seconds: float) -> list[float]:
             number += 1
             times.append(timed(request, applications[number % 2], "/burn/0.001"))
 
-    threads = [threading.Thread(target=client, args=(number,)) for number in range(CLIENTS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(CLIENTS, client)
     return times
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +12,6 @@ import pytest
 from mod_wsgi_van.cli import apache
 from mod_wsgi_van.cli.problem import Unusable
 from tests.cli.running import APP, Command, deploy
-from tests.support.places import new_directory
 
 ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
@@ -48,17 +46,9 @@ def server(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def open_directory() -> Iterator[Path]:
-    """Below /tmp and open to everybody: pytest's own is closed to httpd's user."""
-    path = new_directory("/tmp")
-    yield path
-    shutil.rmtree(path)
-
-
-@pytest.fixture
-def base(open_directory: Path) -> Path:
+def base(open_path: Path) -> Path:
     """Two releases of one site, the first one live."""
-    path = open_directory / "www"
+    path = open_path / "www"
     for number in (1, 2):
         wsgi = path / f".releases/{number}/wsgi"
         wsgi.mkdir(parents=True)
@@ -68,9 +58,9 @@ def base(open_directory: Path) -> Path:
 
 
 @pytest.fixture
-def command(open_directory: Path) -> Iterator[Callable[..., Command]]:
+def command(open_path: Path) -> Iterator[Callable[..., Command]]:
     """Start the command; its temporary files go to a directory of its own."""
-    temporary = open_directory / "tmp"
+    temporary = open_path / "tmp"
     temporary.mkdir()
     started: list[Command] = []
 

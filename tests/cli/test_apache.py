@@ -141,9 +141,9 @@ def test_roots_httpd_becomes_somebody() -> None:
     assert directives.count("User") == directives.count("Group") == (1 if user else 0)
 
 
-def test_a_directory_closed_to_httpds_user_is_told(open_directory: Path) -> None:
+def test_a_directory_closed_to_httpds_user_is_told(open_path: Path) -> None:
     user = apache.daemon_user()
-    below = open_directory / "closed/below"
+    below = open_path / "closed/below"
     below.mkdir(parents=True)
     apache.check_readable(user, str(below))
     below.parent.chmod(0o700)

@@ -70,18 +70,18 @@ def test_a_directory_with_other_things_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_the_environment_is_of_a_python_that_httpds_user_can_run(
-    open_directory: Path, monkeypatch: pytest.MonkeyPatch
+    open_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    private = open_directory / "private"
+    private = open_path / "private"
     private.mkdir(mode=0o700)
     monkeypatch.setattr(sys, "executable", str(private / "python3"))
     closed = bool(apache.daemon_user())  # to root's httpd, not to one that runs as the caller
     monkeypatch.setitem(apache.ENVIRON, "PATH", "/nonexistent")
     assert demo.interpreter() == private / "python3"
-    system = open_directory / "python3"
+    system = open_path / "python3"
     system.write_text("#!/bin/sh\nexit 0\n")
     system.chmod(0o755)
-    monkeypatch.setitem(apache.ENVIRON, "PATH", str(open_directory))
+    monkeypatch.setitem(apache.ENVIRON, "PATH", str(open_path))
     assert demo.interpreter() == (system if closed else private / "python3")
 
 

@@ -27,6 +27,21 @@ def fork() -> int:
         return os.fork()
 
 
+def forked(work: Callable[[], object]) -> int:
+    """Run ``work`` in a child, whose process id is returned; its status is 0 unless that failed."""
+    child = fork()
+    if child == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    return child
+
+
 def in_child(test: Callable[[], object], seconds: float = DEADLINE) -> None:
     """Run ``test`` in a forked child; it fails here with the child's traceback."""
     reading, writing = os.pipe()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -35,3 +38,13 @@ def new_directory(parent: str | None = None) -> Path:
     path = Path(tempfile.mkdtemp(prefix="van-", dir=parent))
     path.chmod(0o755)
     return path
+
+
+@contextmanager
+def open_directory(parent: str | None = None) -> Iterator[Path]:
+    """The same, removed at the end."""
+    path = new_directory(parent)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path)

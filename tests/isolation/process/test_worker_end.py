@@ -85,7 +85,7 @@ sys.path[:0] = [{project!r}]
 from mod_wsgi_van.isolation.process import ProcessIsolation
 from mod_wsgi_van.settings import Settings
 from tests.isolation.process.calling import source
-from tests.support.children import fork, runs
+from tests.support.children import forked, runs
 from tests.support.client import ask
 from tests.support.waiting import wait
 isolation = ProcessIsolation(Settings())
@@ -170,22 +170,14 @@ def test_a_forked_child_has_workers_of_its_own(start_router: StartRouter) -> Non
     router, pids = start_router(
         """
         os.register_at_fork(after_in_child=isolation.after_fork)
-        children = []
-        for number in range(3):
-            child = fork()
-            if child == 0:
-                status = 1
-                try:
-                    if number != 2:
-                        own = [ask(each, "about").json["pid"] for each in applications]
-                        assert not set(own) & set(pids)
-                    if number == 0:
-                        isolation.shutdown(5)
-                        assert not any(map(runs, own))
-                    status = 0
-                finally:
-                    os._exit(status)
-            children.append(child)
+        def serve(number):
+            if number != 2:
+                own = [ask(each, "about").json["pid"] for each in applications]
+                assert not set(own) & set(pids)
+            if number == 0:
+                isolation.shutdown(5)
+                assert not any(map(runs, own))
+        children = [forked(lambda: serve(number)) for number in range(3)]
         statuses = [os.waitpid(child, 0)[1] for child in children]
         assert statuses == [0, 0, 0], statuses
         assert [ask(application, "about").json["pid"] for application in applications] == pids
