@@ -7,17 +7,14 @@ so on two cores most of the time is the server's.
 
 from __future__ import annotations
 
-import csv
-import re
 import shutil
-import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from integration.benchmarks import contenders
 from integration.benchmarks.contenders import ALONE, OURS, ROUTERS, THEIRS
 from integration.benchmarks.figures import print_table, quick, spread
+from integration.benchmarks.serving.ab import Load, Run, drive
 from integration.server.flavours import DEBIAN, MODULES, Flavour, missing
 from integration.server.programs import system_python
 from integration.server.running import Running, prepare
@@ -29,10 +26,10 @@ REQUESTS = 1500  # per run: short, so that what else the machine does meets both
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    rate: float  # requests per second
-    p50: float  # milliseconds
-    p99: float
+class Costly:
+    """A run, and what it cost of the CPU."""
+
+    run: Run
     cpu: float  # microseconds per request, of all of httpd's processes
 
 
@@ -46,30 +43,13 @@ def cpu(running: Running) -> int:
     return sum(int(stat.read_text().split()[0]) for stat in stats)
 
 
-Pair = tuple[Run, Run]  # the application alone, a router
+Pair = tuple[Costly, Costly]  # the application alone, a router
 
 
-def ab(running: Running, connections: int) -> Run:
-    """Drive the server with keep-alive connections; an answer that is not 200 is an error."""
-    with tempfile.NamedTemporaryFile(suffix=".csv") as percentiles:
-        command = ["ab", "-q", "-k", "-c", str(connections), "-n", str(REQUESTS)]
-        command += [
-            "-H",
-            f"Host: {HOST}",
-            "-e",
-            percentiles.name,
-            f"http://127.0.0.1:{running.port}/",
-        ]
-        before = cpu(running)
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
-        used = cpu(running) - before
-        table = list(csv.reader(Path(percentiles.name).read_text().splitlines()[1:]))
-    if re.search(r"Non-2xx|Failed requests: +[1-9]", done.stdout):
-        raise RuntimeError(done.stdout)
-    found = re.search(r"Requests per second: +([\d.]+)", done.stdout)
-    assert found is not None, done.stdout
-    times = {int(row[0]): float(row[1]) for row in table}
-    return Run(float(found[1]), times[50], times[99], used / REQUESTS / 1000)
+def drive_once(running: Running, connections: int) -> Costly:
+    before = cpu(running)
+    (run,) = drive(running.port, [Load(HOST, "/", connections, ("-n", str(REQUESTS)))])
+    return Costly(run, (cpu(running) - before) / REQUESTS / 1000)
 
 
 def start(name: str, home: Path) -> Running:
@@ -97,7 +77,7 @@ def measure(alone: Running, router: Running, connections: int, pairs: int) -> li
     found: list[Pair] = []
     for number in range(pairs + 1):
         order = (alone, router) if number % 2 else (router, alone)
-        runs = {id(server): ab(server, connections) for server in order}
+        runs = {id(server): drive_once(server, connections) for server in order}
         found.append((runs[id(alone)], runs[id(router)]))
     return found[1:]  # the first pair warmed up
 
@@ -129,22 +109,17 @@ def main() -> None:
 def table_rows(name: str, connections: int, pairs: list[Pair]) -> list[list[str]]:
     rows = []
     for contender, index in ((ALONE, 0), (name, 1)):
-        runs = [pair[index] for pair in pairs]
-        ratio = "" if index == 0 else spread([run.rate / alone.rate for alone, run in pairs], 3)
-        rate = spread([run.rate for run in runs], 0)
-        more = "" if index == 0 else spread([run.cpu / alone.cpu for alone, run in pairs], 3)
-        times = [spread([run.p50 for run in runs]), spread([run.p99 for run in runs])]
-        rows.append(
-            [
-                str(connections),
-                contender,
-                rate,
-                ratio,
-                *times,
-                spread([run.cpu for run in runs], 1),
-                more,
+        mine = [pair[index] for pair in pairs]
+        ratios = ["", ""]
+        if index:
+            rates = [router.run.rate / alone.run.rate for alone, router in pairs]
+            ratios = [
+                spread(rates, 3),
+                spread([router.cpu / alone.cpu for alone, router in pairs], 3),
             ]
-        )
+        row = [str(connections), contender, spread([each.run.rate for each in mine], 0), ratios[0]]
+        row += [spread([each.run.p50 for each in mine]), spread([each.run.p99 for each in mine])]
+        rows.append([*row, spread([each.cpu for each in mine], 1), ratios[1]])
     return rows
 
 
