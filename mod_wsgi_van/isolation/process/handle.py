@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -14,6 +15,8 @@ from typing import Protocol
 
 from mod_wsgi_van.isolation.process.frames import Connection
 from mod_wsgi_van.isolation.process.output import Output
+
+_SIGNALS = {each.value: each.name for each in signal.Signals}
 
 
 class Owner(Protocol):
@@ -46,7 +49,7 @@ class Worker:
     process: subprocess.Popen[bytes]
     control: socket.socket
     lifeline: int  # the writing end: the kernel kills the worker when nobody holds it any more
-    ending: int  # a descriptor that becomes readable when the process has ended
+    ending: int  # a pidfd: it becomes readable when the process has ended
     output: Output
     how: str = "it closed its control socket"  # how it ended is known when it is gone
     gone: threading.Event = field(default_factory=threading.Event)
@@ -89,23 +92,22 @@ class Worker:
 
     def quit(self) -> None:
         """Ask it to run its exit handlers and end."""
-        try:
+        with contextlib.suppress(OSError):
             self.control.send(b"q", socket.MSG_DONTWAIT)  # it may not be reading
-        except OSError:
-            pass
 
     def signal(self, number: int) -> None:
         """To the worker and all it has started; only before it is reaped, while the pid is its."""
-        try:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
-        except (ProcessLookupError, PermissionError):
-            pass
 
     def reap(self) -> None:
         """Kill what is left of its process group, wait for it, and pass on its last output."""
         self.signal(signal.SIGKILL)
         status = self.process.wait()
-        self.how = f"it exited with status {status}" if status >= 0 else _signalled(-status)
+        if status >= 0:
+            self.how = f"it exited with status {status}"
+        else:
+            self.how = f"signal {_SIGNALS.get(-status, -status)} ended it"
         self.output.close()
         os.close(self.ending)
         self.gone.set()
@@ -125,40 +127,3 @@ class Worker:
         os.close(self.ending)
         os.close(self.output.fd)
         self.process.returncode = 0  # not ours to wait for, and no warning about it
-
-
-def _signalled(number: int) -> str:
-    try:
-        return f"signal {signal.Signals(number).name} ended it"
-    except ValueError:
-        return f"signal {number} ended it"
-
-
-def open_ending(pid: int) -> int:
-    """A descriptor that becomes readable when a child has ended; does not reap the child.
-
-    Raises OSError, or RuntimeError when no thread is to be had.
-    """
-    try:
-        return os.pidfd_open(pid)
-    except (AttributeError, OSError):
-        pass  # before Linux 5.3, a Python made for one, a container that forbids it: a thread waits
-    reading, writing = os.pipe()
-    thread = threading.Thread(
-        target=_close_at_end, args=(pid, writing), name=f"van-wait-{pid}", daemon=True
-    )
-    try:
-        thread.start()
-    except RuntimeError:
-        os.close(reading)
-        os.close(writing)
-        raise
-    return reading
-
-
-def _close_at_end(pid: int, writing: int) -> None:
-    try:
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    except ChildProcessError:
-        pass
-    os.close(writing)

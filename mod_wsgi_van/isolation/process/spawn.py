@@ -11,14 +11,14 @@ import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from mod_wsgi_van.errors import BadObject, ImportFailed, LoadError, LoadTimeout, WorkerFailed
 from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.process.frames import HEADER
-from mod_wsgi_van.isolation.process.handle import Owner, Worker, open_ending
+from mod_wsgi_van.isolation.process.handle import Owner, Worker
 from mod_wsgi_van.isolation.process.output import Output
 from mod_wsgi_van.isolation.process.supervisor import Supervisor
 from mod_wsgi_van.settings import Settings
@@ -58,8 +58,8 @@ class Spawner:
             self._supervisor.kill(worker)
             owner.give_back(worker)
             raise
-        worker.ready_at = time.monotonic()
         worker.control.settimeout(None)
+        worker.ready_at = time.monotonic()
         return worker
 
     def _check_environment(self) -> None:
@@ -93,7 +93,7 @@ class Spawner:
                 os.set_blocking(output, False)
                 process = self._popen(their_control.fileno(), their_lifeline, their_output)
                 ours.callback(_end, process)
-                ending = open_ending(process.pid)
+                ending = os.pidfd_open(process.pid)
                 ours.callback(os.close, ending)
                 lines = Output(output, self._source.host)
                 worker = Worker(owner, process, control, lifeline, ending, lines)
@@ -104,9 +104,9 @@ class Spawner:
             raise WorkerFailed(_why_not_started(self._source, error)) from error
 
     def _popen(self, control: int, lifeline: int, output: int) -> subprocess.Popen[bytes]:
-        source = self._source
+        python, host = self._source.python, self._source.host
         return subprocess.Popen(
-            [source.python, "-s", SCRIPT, str(control), str(lifeline), source.host],
+            [python, "-s", SCRIPT, str(control), str(lifeline), host],  # the host is for ps
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -120,7 +120,8 @@ class Spawner:
         deadline = time.monotonic() + timeout
         try:
             worker.control.sendall(self._order())
-            kind, payload = _await_frame(worker.control, deadline)
+            kind, length = HEADER.unpack(_await(worker.control, HEADER.size, deadline))
+            payload = _await(worker.control, min(length, REASON_BYTES), deadline)
         except TimeoutError:
             raise LoadTimeout(
                 f"{source.host}: {source.module_name!r} from {source.directory} was not imported"
@@ -133,10 +134,8 @@ class Spawner:
                 f" {worker.how}",
                 details="\n".join(worker.output.tail),
             ) from None
-        if kind == b"!":
-            raise _refusal(source, payload)
         if kind != b"+":
-            raise WorkerFailed(f"{source.host}: its worker answered garbage before it was ready")
+            raise _refusal(source, payload)
 
     def _order(self) -> bytes:
         """The frame that tells a worker what to load."""
@@ -170,14 +169,12 @@ def _configs(python: str) -> list[tuple[int, ...]]:
     A new one of the same text is another environment: what was installed may not be there yet. By
     size and mtime: others may change the owner, and FUSE the number of an inode.
     """
-    found: list[tuple[int, ...]] = []
+    found: list[tuple[int, ...]] = [(), ()]
     directory = os.path.dirname(python)
-    for place in (directory, os.path.dirname(directory)):  # where Python looks for it
-        try:
+    for at, place in enumerate((directory, os.path.dirname(directory))):  # where Python looks
+        with suppress(FileNotFoundError, NotADirectoryError):
             status = os.stat(os.path.join(place, "pyvenv.cfg"))
-            found.append((status.st_size, status.st_mtime_ns))
-        except (FileNotFoundError, NotADirectoryError):
-            found.append(())
+            found[at] = (status.st_size, status.st_mtime_ns)
     return found
 
 
@@ -195,27 +192,14 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _environ(passed_on: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
-    passed = {}
-    for item in passed_on:
-        name, equals, value = item.partition("=")
-        if equals:
-            passed[name] = value
-            continue
-        for key in fnmatch.filter(environ, name):
-            if not any(fnmatch.fnmatchcase(key, never) for never in _NEVER_PASSED_ON):
-                passed.setdefault(key, environ[key])
-    return passed
+    given = dict(item.split("=", 1) for item in passed_on if "=" in item)
+    never = {key for glob in _NEVER_PASSED_ON for key in fnmatch.filter(environ, glob)}
+    passed = {key for glob in passed_on for key in fnmatch.filter(environ, glob)} - never
+    return {key: environ[key] for key in passed} | given
 
 
-def _await_frame(control: socket.socket, deadline: float) -> tuple[bytes, bytes]:
-    """Raises TimeoutError after the deadline, another OSError at the end."""
-    kind, length = HEADER.unpack(_await_bytes(control, HEADER.size, deadline))
-    if length > REASON_BYTES:
-        return b"", b""
-    return kind, _await_bytes(control, length, deadline)
-
-
-def _await_bytes(control: socket.socket, size: int, deadline: float) -> bytes:
+def _await(control: socket.socket, size: int, deadline: float) -> bytes:
+    """So many bytes; raises TimeoutError after the deadline, another OSError at the end."""
     received = b""
     while len(received) < size:
         left = deadline - time.monotonic()
@@ -237,7 +221,7 @@ def _refusal(source: Source, payload: bytes) -> LoadError:
         files = tuple(str(file) for file in reason["files"])
         kind = reason["kind"]
     except (ValueError, TypeError, KeyError, RecursionError):
-        return WorkerFailed(f"{source.host}: nothing was loaded and the reason given is garbage")
+        return WorkerFailed(f"{source.host}: its worker answered garbage before it was ready")
     if kind == "object":
         return BadObject(f"{source.host}: {message}", files=files)
     what = f"import of {source.module_name!r} from {source.directory} failed"
@@ -245,15 +229,14 @@ def _refusal(source: Source, payload: bytes) -> LoadError:
 
 
 def _why_not_started(source: Source, error: Exception) -> str:
-    text = f"{source.host}: no worker can be started with {source.python}: {error}"
-    if isinstance(error, RuntimeError):
-        return f"{text}; raise the limit of processes (TasksMax, RLIMIT_NPROC)"
-    if not isinstance(error, OSError):
-        return text
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        return f"{text}; raise the limit of open files (LimitNOFILE) of the server"
-    if error.errno in (errno.EAGAIN, errno.ENOMEM):
-        return f"{text}; raise the limit of processes (TasksMax, RLIMIT_NPROC) or the memory"
-    if error.errno in (errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.ENOEXEC, errno.ELOOP):
-        return f"{text}; make the environment anew (python3 -m venv {source.venv})"
-    return text
+    number = error.errno if isinstance(error, OSError) else None
+    remedy = ""
+    if isinstance(error, RuntimeError) or number in (errno.EAGAIN, errno.ENOMEM):
+        remedy = "; raise the limit of processes (TasksMax, RLIMIT_NPROC) or the memory"
+    elif number in (errno.EMFILE, errno.ENFILE):
+        remedy = "; raise the limit of open files (LimitNOFILE) of the server"
+    elif number in (errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.ENOEXEC, errno.ELOOP):
+        remedy = f"; make the environment anew (python3 -m venv {source.venv})"
+    elif number in (errno.ENOSYS, errno.EPERM):
+        remedy = "; pidfd_open(2) is needed: Linux 5.3, and a container that allows it"
+    return f"{source.host}: no worker can be started with {source.python}: {error}{remedy}"
