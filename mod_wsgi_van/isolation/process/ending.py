@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import signal
 import time
-from dataclasses import dataclass
 
 from mod_wsgi_van.isolation.process.handle import Worker
 
@@ -17,35 +16,27 @@ HANG_UP_GRACE = 0.3  # seconds between a closed control socket and the end of th
 SHARES = (0.4, 0.75, 0.85)
 
 
-@dataclass(slots=True)
-class Ending:
-    """The step that was taken last; the next one follows at ``deadline``."""
-
-    step: int
-    deadline: float
-
-
 class Endings:
     """The workers that are to end. Belongs to the supervisor's thread."""
 
     def __init__(self, shutdown_timeout: float) -> None:
         self._patience = (shutdown_timeout, shutdown_timeout, TERM_GRACE, math.inf)
         self._latest: tuple[float, ...] = (math.inf,) * 4
-        self._endings: dict[Worker, Ending] = {}
+        # The step that was taken last, and when the next one follows.
+        self._endings: dict[Worker, tuple[int, float]] = {}
 
     def limit(self, timeout: float) -> None:
         """Whatever the settings say, take all steps within ``timeout`` seconds from now."""
         now = time.monotonic()
         self._latest = (*(now + share * timeout for share in SHARES), math.inf)
-        for ending in self._endings.values():
-            ending.deadline = min(ending.deadline, self._latest[ending.step])
+        for worker, (step, deadline) in self._endings.items():
+            self._endings[worker] = step, min(deadline, self._latest[step])
 
     def retire(self, worker: Worker) -> None:
         """End it when it has no more requests; called again when that is so."""
-        ending = self._endings.get(worker)
-        if not worker.busy and (ending is None or ending.step == DRAIN):
+        if not worker.busy and self._is_untold(worker):
             self._enter(worker, QUIT)
-        elif ending is None:
+        elif worker not in self._endings:
             self._enter(worker, DRAIN)
 
     def kill(self, worker: Worker) -> None:
@@ -53,22 +44,23 @@ class Endings:
 
     def hung_up(self, worker: Worker) -> None:
         """It closed its control socket, most often because it ends: nobody can tell it to."""
-        ending = self._endings.get(worker)
-        if ending is None or ending.step == DRAIN:
-            deadline = min(time.monotonic() + HANG_UP_GRACE, self._latest[QUIT])
-            self._endings[worker] = Ending(QUIT, deadline)
+        if self._is_untold(worker):
+            self._set(worker, QUIT, HANG_UP_GRACE)
 
     def forget(self, worker: Worker) -> None:
         self._endings.pop(worker, None)
 
     def deadlines(self) -> list[float]:
-        return [ending.deadline for ending in self._endings.values()]
+        return [deadline for _, deadline in self._endings.values()]
 
     def proceed(self, now: float) -> None:
         """Take the next step with those that have not ended in time."""
-        for worker, ending in list(self._endings.items()):
-            if ending.deadline <= now:
-                self._enter(worker, ending.step + 1)
+        for worker, (step, deadline) in list(self._endings.items()):
+            if deadline <= now:
+                self._enter(worker, step + 1)
+
+    def _is_untold(self, worker: Worker) -> bool:
+        return self._endings.get(worker, (DRAIN,))[0] == DRAIN
 
     def _enter(self, worker: Worker, step: int) -> None:
         if worker.gone.is_set():
@@ -77,5 +69,7 @@ class Endings:
             worker.quit()
         elif step != DRAIN:
             worker.signal(signal.SIGTERM if step == TERMINATE else signal.SIGKILL)
-        deadline = min(time.monotonic() + self._patience[step], self._latest[step])
-        self._endings[worker] = Ending(step, deadline)
+        self._set(worker, step, self._patience[step])
+
+    def _set(self, worker: Worker, step: int, patience: float) -> None:
+        self._endings[worker] = step, min(time.monotonic() + patience, self._latest[step])

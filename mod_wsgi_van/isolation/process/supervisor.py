@@ -31,10 +31,10 @@ REST = 0.05  # seconds that a pipe which was full is left alone: a flood is held
 class Supervisor:
     """Starts its thread with the first worker; ``stop`` ends the workers and the thread."""
 
+    _epoll: select.epoll  # open while _wake is
+
     def __init__(self, settings: Settings) -> None:
-        self._shutdown_timeout = settings.shutdown_timeout
-        self._request_timeout = settings.request_timeout or math.inf
-        self._ends_idle = settings.idle_timeout > 0
+        self._settings = settings
         self._stopped = False
         self._begin()
 
@@ -44,13 +44,12 @@ class Supervisor:
         # a response, and so post a command, in the middle of another.
         self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
-        self._epoll: select.epoll | None = None
-        self._wake = -1
+        self._wake = -1  # the thread's eventfd, while there is a thread
         self._commands: deque[Callable[[], None]] = deque()
         # All below belongs to the thread; but a worker is added by whoever started it.
         self._workers: set[Worker] = set()
         self._callbacks: dict[int, Callable[[], None]] = {}
-        self._endings = Endings(self._shutdown_timeout)
+        self._endings = Endings(self._settings.shutdown_timeout)
         self._resting: dict[int, float] = {}
         self._abandoned: dict[Connection, tuple[Worker, float]] = {}
 
@@ -122,9 +121,9 @@ class Supervisor:
 
     def _start(self) -> None:
         thread = threading.Thread(target=self._run, name="van-workers", daemon=True)
+        self._epoll = select.epoll()
         try:
             self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-            self._epoll = select.epoll()
             self._epoll.register(self._wake, select.EPOLLIN)
             thread.start()
         except (OSError, RuntimeError):
@@ -160,15 +159,12 @@ class Supervisor:
             return over
 
     def _close(self) -> None:
-        if self._epoll is not None:
-            self._epoll.close()
-            self._epoll = None
         if self._wake >= 0:
+            self._epoll.close()
             os.close(self._wake)
             self._wake = -1
 
     def _turn(self) -> None:
-        assert self._epoll is not None
         soonest = self._soonest()
         left = None if soonest == math.inf else max(0.0, soonest - time.monotonic())
         for fd, _ in self._epoll.poll(left):
@@ -181,19 +177,20 @@ class Supervisor:
         self._do_what_is_due(time.monotonic())
 
     def _soonest(self) -> float:
-        deadlines = list(self._resting.values())
-        deadlines += self._endings.deadlines()
+        deadlines = [*self._resting.values(), *self._endings.deadlines()]
         deadlines += [deadline for _, deadline in self._abandoned.values()]
         deadlines += [owner.idle_at() for owner in self._owners()]
         return min(deadlines, default=math.inf)
 
     def _owners(self) -> set[Owner]:
         """Those that want to be asked for the time from which they are idle."""
-        return {worker.owner for worker in list(self._workers)} if self._ends_idle else set()
+        if not self._settings.idle_timeout:
+            return set()
+        return {worker.owner for worker in list(self._workers)}
 
     def _do_what_is_due(self, now: float) -> None:
         for fd, when in list(self._resting.items()):
-            if when <= now and self._epoll is not None:
+            if when <= now:
                 del self._resting[fd]
                 self._epoll.modify(fd, select.EPOLLIN)
         self._endings.proceed(now)
@@ -206,31 +203,28 @@ class Supervisor:
                 owner.give_back_idle(now)
 
     def _watch(self, fd: int, events: int, callback: Callable[[], None]) -> None:
-        assert self._epoll is not None
         self._callbacks[fd] = callback
         self._epoll.register(fd, events)  # of no events: tells of a hang-up alone
 
     def _forget(self, fd: int) -> None:
         self._resting.pop(fd, None)
-        if self._callbacks.pop(fd, None) and self._epoll is not None:
-            with contextlib.suppress(FileNotFoundError):  # it could not be registered
+        if self._callbacks.pop(fd, None):
+            with contextlib.suppress(FileNotFoundError, ValueError):  # not registered, or closed
                 self._epoll.unregister(fd)
 
     def _pump(self, output: Output) -> None:
         size = output.pump()
         if size is None:
             self._forget(output.fd)
-        elif size == READ_BYTES and self._epoll is not None:
+        elif size == READ_BYTES:
             self._epoll.modify(output.fd, 0)
             self._resting[output.fd] = time.monotonic() + REST
 
     def _end_all(self, timeout: float) -> None:
         self._endings.limit(timeout)
         for worker in list(self._workers):
-            if worker.ready_at:
-                self._endings.retire(worker)
-            else:
-                self._endings.kill(worker)
+            end = self._endings.retire if worker.ready_at else self._endings.kill
+            end(worker)
 
     def _hung_up(self, worker: Worker) -> None:
         self._forget(worker.control.fileno())
@@ -250,7 +244,8 @@ class Supervisor:
         self._workers.discard(worker)
 
     def _abandon(self, worker: Worker, connection: Connection) -> None:
-        self._abandoned[connection] = (worker, time.monotonic() + self._request_timeout)
+        deadline = time.monotonic() + (self._settings.request_timeout or math.inf)
+        self._abandoned[connection] = (worker, deadline)
         self._watch(connection.socket.fileno(), 0, lambda: self._noticed(worker, connection))
 
     def _noticed(self, worker: Worker, connection: Connection) -> None:
