@@ -45,14 +45,15 @@ class Pool:
         self._spawner = spawner
         self._settings = settings
         self._supervisor = supervisor
-        self._begin()
+        self.after_fork()
 
-    def _begin(self) -> None:
+    def after_fork(self) -> None:
+        """In a child: without workers, as after idle_timeout."""
         # Guards all below, and what the workers hold for their pool. Never held while a worker is
         # started, sent to or waited for. The supervisor may be told something while it is held.
-        self._changed = threading.Condition(threading.Lock())
+        self._changed = threading.Condition()
         self._workers: list[Worker] = []  # those that get requests
-        self._starting = 0
+        self._starting = False
         self._closed = False
         self._used_at = time.monotonic()
         self._pause = Pause()
@@ -65,35 +66,34 @@ class Pool:
         others: list[threading.Thread] = []
         try:
             for _ in range(self._settings.processes_per_vhost - 1):
-                others.append(self._thread(self._try_start, failures))
-        except RuntimeError as error:
-            failures.append(self._no_thread(error))
+                others.append(self._in_thread(lambda: self._start(failures.append)))
+        except WorkerFailed as error:
+            failures.append(error)
         else:
-            self._try_start(failures)
+            self._start(failures.append)
         for thread in others:
             thread.join()
         if failures:
             self.close()
             raise failures[0]
 
-    def _thread(self, work: Callable[..., None], *arguments: object) -> threading.Thread:
-        """Raises RuntimeError when no thread is to be had."""
-        name = f"van-start-{self.host}"
-        thread = threading.Thread(target=work, args=arguments, name=name, daemon=True)
-        thread.start()
+    def _in_thread(self, work: Callable[[], None]) -> threading.Thread:
+        """Raises errors.WorkerFailed when no thread is to be had."""
+        thread = threading.Thread(target=work, name=f"van-start-{self.host}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise WorkerFailed(
+                f"{self.host}: no thread is to be had that starts a worker: {error}; raise the"
+                " limit of processes (TasksMax, RLIMIT_NPROC)"
+            ) from error
         return thread
 
-    def _no_thread(self, error: RuntimeError) -> WorkerFailed:
-        return WorkerFailed(
-            f"{self.host}: no thread is to be had that starts a worker: {error}; raise the limit of"
-            " processes (TasksMax, RLIMIT_NPROC)"
-        )
-
-    def _try_start(self, failures: list[LoadError]) -> None:
+    def _start(self, failed: Callable[[LoadError], None]) -> None:
         try:
             self._admit(self._spawner.spawn(self))
         except LoadError as error:
-            failures.append(error)
+            failed(error)
 
     def _admit(self, worker: Worker) -> None:
         """Take in a worker that is ready, in place of one that is worn out."""
@@ -107,6 +107,8 @@ class Pool:
                 self._workers.append(worker)
                 self._used_at = time.monotonic()
                 self._supervisor.look_at_idle()
+                if self._starting:  # else the release is said to be loaded
+                    log.info("%s: worker %d started", self.host, worker.pid)
             self._let_go(worker)
             self._changed.notify_all()
 
@@ -120,34 +122,30 @@ class Pool:
         """With the lock held: start a worker in the background."""
         if self._starting or self._closed or self._pause.left():
             return
-        self._starting += 1
+        self._starting = True
         try:
-            self._thread(self._start)
-        except RuntimeError as error:
-            self._starting -= 1
+            self._in_thread(self._start_in_background)
+        except WorkerFailed as error:
+            self._starting = False
             if not self._workers:  # else the next request tries again
-                self._failed(self._no_thread(error))
-
-    def _start(self) -> None:
-        try:
-            worker = self._spawner.spawn(self)
-            self._admit(worker)
-            log.info("%s: worker %d started", self.host, worker.pid)
-        except LoadError as error:
-            with self._changed:
                 self._failed(error)
+
+    def _start_in_background(self) -> None:
+        try:
+            self._start(self._failed)
         finally:
             with self._changed:
-                self._starting -= 1
+                self._starting = False
                 self._changed.notify_all()
 
     def _failed(self, error: LoadError) -> None:
-        """With the lock held: no worker could be started; those that there are go on."""
-        if self._closed:
-            return  # nobody wants it any more
-        log.error("%s%s", error.of(self.host), f"\n{error.details}" if error.details else "")
-        self._log_pause(self._pause.not_started())
-        self._changed.notify_all()
+        """No worker could be started; those that there are go on."""
+        with self._changed:
+            if self._closed:
+                return  # nobody wants it any more
+            log.error("%s%s", error.of(self.host), f"\n{error.details}" if error.details else "")
+            self._log_pause(self._pause.not_started())
+            self._changed.notify_all()
 
     # Lending.
 
@@ -164,12 +162,8 @@ class Pool:
                 if error.errno in (errno.EPIPE, errno.ECONNRESET, errno.EBADF):
                     self.lost(worker)
                     continue
-                log.error(
-                    "%s: VAN038: no connection to its worker (%s), the client gets 503; raise the"
-                    " limit of open files (LimitNOFILE)",
-                    self.host,
-                    error,
-                )
+                text = "%s: VAN038: no connection to its worker (%s), 503; raise LimitNOFILE"
+                log.error(text, self.host, error)
                 raise NoWorker from None
 
     def _choose(self) -> tuple[Worker, Connection | None]:
@@ -188,12 +182,9 @@ class Pool:
                     self._start_another()
                     patience = max(patience, self._settings.load_timeout + 1)  # for how it ends
                 elif not self._changed.wait(began + patience - time.monotonic()):
-                    log.warning(
-                        "%s: VAN032: no worker had room within %g s, the client gets 503: %s",
-                        self.host,
-                        patience,
-                        "all process_threads are taken" if worker else "it is still being started",
-                    )
+                    why = "all process_threads are taken" if worker else "it is still being started"
+                    text = "%s: VAN032: no worker had room within %g s, the client gets 503: %s"
+                    log.warning(text, self.host, patience, why)
                     raise NoWorker
 
     def _lend(self, worker: Worker) -> Connection | None:
@@ -250,10 +241,9 @@ class Pool:
 
     def _replace(self, worker: Worker, why: str) -> None:
         """With the lock held: let the next fresh worker take this one's place."""
-        if worker.replaced or worker not in self._workers:
-            return
-        worker.replaced = True
-        log.info("%s: its worker %d is replaced: %s", self.host, worker.pid, why)
+        if worker in self._workers and not worker.replaced:
+            worker.replaced = True
+            log.info("%s: its worker %d is replaced: %s", self.host, worker.pid, why)
 
     def late(self, worker: Worker) -> None:
         """A request got no answer in time: no more requests for this worker, and an end."""
@@ -262,23 +252,13 @@ class Pool:
                 return
             self._dismiss(worker)
             self._changed.notify_all()
-        log.error(
-            "%s: VAN031: its worker %d did not answer within %g s (request_timeout): it is ended,"
-            " the next request starts another",
-            self.host,
-            worker.pid,
-            self._settings.request_timeout,
-        )
+        text = "%s: VAN031: its worker %d did not answer within %g s (request_timeout): it is ended"
+        log.error(text, self.host, worker.pid, self._settings.request_timeout)
 
     def garbled(self, worker: Worker, what: str) -> None:
         """The worker does not follow the protocol: it is not to be trusted any more."""
-        log.error(
-            "%s: VAN033: its worker %d answered garbage (%s), the client gets 502: it is killed,"
-            " the next request starts another",
-            self.host,
-            worker.pid,
-            what,
-        )
+        text = "%s: VAN033: its worker %d answered garbage (%s): it is killed, the client gets 502"
+        log.error(text, self.host, worker.pid, what)
         with self._changed:
             worker.leaving = True
         self.lost(worker)
@@ -306,22 +286,13 @@ class Pool:
             if not worker.busy:  # else the last give_back closes: a thread may be about to use a
                 worker.close()  # number that would be another site's descriptor by then
         if not expected:
-            log.error(
-                "%s: VAN030: its worker %d is gone: %s; the next request starts another",
-                self.host,
-                worker.pid,
-                worker.how,
-            )
+            text = "%s: VAN030: its worker %d is gone: %s; the next request starts another"
+            log.error(text, self.host, worker.pid, worker.how)
 
     def _log_pause(self, seconds: float) -> None:
         if seconds:
-            log.error(
-                "%s: VAN034: its workers end or fail at once, %d in a row: no new one for %g s,"
-                " its clients get 503",
-                self.host,
-                self._pause.deaths,
-                seconds,
-            )
+            text = "%s: VAN034: its workers end or fail at once, %d in a row: no new one for %g s"
+            log.error(text, self.host, self._pause.deaths, seconds)
 
     def idle_at(self) -> float:
         """When the workers are to be given back if no request comes; monotonic."""
@@ -347,10 +318,6 @@ class Pool:
             for worker in list(self._workers):
                 self._dismiss(worker)
             self._changed.notify_all()
-
-    def after_fork(self) -> None:
-        """In a child: without workers, as after idle_timeout."""
-        self._begin()
 
 
 def _busy(worker: Worker) -> int:
