@@ -189,7 +189,7 @@ def test_a_request_does_nothing_but_look_up_and_call(tmp_path: Path, make_router
 
     environ = {"HTTP_HOST": "a.test", "REQUEST_METHOD": "GET"}
     application = router.application
-    start_response = [].append
+    start_response: Any = [].append
     sys.setprofile(note)
     try:
         application(environ, lambda *args: start_response)

@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +44,11 @@ def serve_meanwhile(vhosts: Sequence[Vhost], router: Router) -> None:
 
 def come_to_rest(vhosts: Sequence[Vhost], router: Router) -> None:
     for vhost in vhosts:
-        name = vhost.link.name
+        ask = partial(get, router.application, vhost.link.name)
         wait(
-            lambda vhost=vhost, name=name: vhost.is_right(get(router.application, name)),
-            f"{name} answers what stands there",
-            tell=lambda vhost=vhost, name=name: (
-                f"{vhost.standing()!r}, not {get(router.application, name)}"
-            ),
+            lambda vhost=vhost, ask=ask: vhost.is_right(ask()),  # type: ignore[misc]
+            f"{vhost.link.name} answers what stands there",
+            tell=lambda vhost=vhost, ask=ask: f"{vhost.standing()!r}: {ask()}",  # type: ignore[misc]
         )
 
 
