@@ -25,6 +25,7 @@ from mod_wsgi_van.isolation.contract import Instance, Isolation, Source
 from mod_wsgi_van.isolation.imports import ImportsIsolation
 from mod_wsgi_van.isolation.process import ProcessIsolation
 from mod_wsgi_van.isolation.process.frames import CHUNK_BYTES
+from mod_wsgi_van.settings import Settings
 from mod_wsgi_van.wsgi import Application
 from tests.support import memory
 from tests.support.environments import environment, site_packages
@@ -62,7 +63,7 @@ FLASK = "from flask import Flask\nflask_app = Flask(__name__)"
 
 ISOLATIONS: dict[str, Callable[[], Isolation]] = {
     "this process": ImportsIsolation,
-    "worker": ProcessIsolation,
+    "worker": lambda: ProcessIsolation(Settings()),
 }
 
 
@@ -227,7 +228,7 @@ def memory_and_starts(base: Path, env: Path, rounds: int) -> None:
 
 def streams(base: Path, env: Path, rounds: int) -> None:
     """1 GB of response in blocks, beside a plain pair of sockets between two processes."""
-    isolation = ProcessIsolation()
+    isolation = ProcessIsolation(Settings())
     rows = []
     with loaded(vhost(base, "stream", env), isolation) as release:
         for name, size in (("64 KB", 1 << 16), ("1 MB", MB)):

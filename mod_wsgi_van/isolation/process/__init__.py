@@ -13,30 +13,11 @@ import threading
 import weakref
 
 from mod_wsgi_van.isolation.contract import Source
-from mod_wsgi_van.isolation.process.exchange import (
-    ApplicationRaised,
-    ProcessApplication,
-    ResponseBroken,
-)
+from mod_wsgi_van.isolation.process.exchange import ProcessInstance
 from mod_wsgi_van.isolation.process.pool import Pool
 from mod_wsgi_van.isolation.process.spawn import Spawner
 from mod_wsgi_van.isolation.process.supervisor import Supervisor
 from mod_wsgi_van.settings import Settings
-from mod_wsgi_van.wsgi import Application
-
-__all__ = ["ApplicationRaised", "ProcessIsolation", "ResponseBroken"]
-
-
-class ProcessInstance:
-    """A release in its workers."""
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-        self.application: Application = ProcessApplication(pool)
-
-    def retire(self) -> None:
-        """Returns at once; the workers end when they have answered what they were asked."""
-        self._pool.close()
 
 
 class ProcessIsolation:
@@ -44,9 +25,9 @@ class ProcessIsolation:
 
     name = "process"
 
-    def __init__(self, settings: Settings | None = None) -> None:
-        self._settings = settings or Settings()
-        self._supervisor = Supervisor(self._settings)
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._supervisor = Supervisor(settings)
         self._lock = threading.Lock()  # guards _pools
         self._pools: weakref.WeakSet[Pool] = weakref.WeakSet()
 

@@ -18,17 +18,8 @@ from collections.abc import Iterator
 
 from mod_wsgi_van import answers
 from mod_wsgi_van.errors import VanError
-from mod_wsgi_van.isolation.process.frames import (
-    AHEAD_BYTES,
-    CHUNK_BYTES,
-    HEADER,
-    Connection,
-    Garbage,
-    Gone,
-    Headers,
-    Late,
-    parse_head,
-)
+from mod_wsgi_van.isolation.process import frames
+from mod_wsgi_van.isolation.process.frames import Connection, Garbage, Gone, Headers, Late
 from mod_wsgi_van.isolation.process.handle import Worker
 from mod_wsgi_van.isolation.process.pool import NoWorker, Pool
 from mod_wsgi_van.isolation.process.request import Body, Encoder
@@ -39,8 +30,6 @@ log = logging.getLogger(__name__)
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")  # RFC 9110, 9.2.1
 UNDELIVERED_TRIES = 4
 LARGE_BYTES = 16 * 1024
-
-_ASK_FOR_DESCRIPTOR = HEADER.pack(b"S", 0)
 
 
 class ApplicationRaised(Exception):
@@ -53,14 +42,18 @@ class ResponseBroken(VanError):
     code = "VAN037"
 
 
-class ProcessApplication:
-    """The application of one release, in its workers."""
+class ProcessInstance:
+    """A release in its workers."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._encoder = Encoder(pool.host)
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Response:
+    def retire(self) -> None:
+        """Returns at once; the workers end when they have answered what they were asked."""
+        self._pool.close()
+
+    def application(self, environ: Environ, start_response: StartResponse) -> Response:
         body = Body(environ)  # before a worker is borrowed: the client may be slow
         request = self._encoder.encode(environ, body)
         delivered = False
@@ -68,8 +61,8 @@ class ProcessApplication:
             try:
                 worker, connection = self._pool.borrow()
             except NoWorker as error:
-                status = "503 Service Unavailable"
-                return answers.short(environ, start_response, status, error.retry_after)
+                status, again = "503 Service Unavailable", error.retry_after
+                return answers.short(environ, start_response, status, again)
             exchange = Exchange(self._pool, worker, connection, environ, body)
             try:
                 status, headers = exchange.begin(request)
@@ -83,12 +76,9 @@ class ProcessApplication:
                 return answers.short(environ, start_response, "504 Gateway Timeout", 1)
             else:
                 return exchange.finish(start_response, status, headers)
-        log.error(
-            "%s: VAN036: its worker ended before it answered, the client gets 502: %s %s",
-            self._pool.host,
-            environ.get("REQUEST_METHOD"),
-            environ.get("PATH_INFO"),
-        )
+        request_line = environ.get("REQUEST_METHOD"), environ.get("PATH_INFO")
+        text = "%s: VAN036: its worker ended before it answered, the client gets 502: %s %s"
+        log.error(text, self._pool.host, *request_line)
         return answers.short(environ, start_response, "502 Bad Gateway")
 
 
@@ -125,7 +115,7 @@ class Exchange:
                 self._end(kind, length)
             if kind != b"H":
                 raise Garbage(f"a frame of kind {kind!r} in place of the head")
-            head = parse_head(self._connection.take(length))
+            head = frames.parse_head(self._connection.take(length))
             self._take_received()
             return head
         except BaseException as error:
@@ -142,7 +132,7 @@ class Exchange:
         wrapper = self._environ.get("wsgi.file_wrapper")
         if self._file is not None and wrapper is not None:
             file, self._file = self._file, None
-            wrapped: Response = wrapper(file, CHUNK_BYTES)
+            wrapped: Response = wrapper(file, frames.CHUNK_BYTES)
             return wrapped
         if self._over and self._file is None:
             return list(self._blocks)
@@ -155,13 +145,16 @@ class Exchange:
         if self._blocks:
             return self._blocks.popleft()
         try:
-            data = self._receive_data() if not self._over else b""
-            return data or self._read_file()
-        except StopIteration:
-            raise
+            data = (b"" if self._over else self._receive_data()) or self._read_file()
+        except (Gone, Late, Garbage) as error:
+            self._fail(error)
+            raise ResponseBroken(f"{self._pool.host}: the response breaks off: {error}") from error
         except BaseException as error:
             self._fail(error)
-            raise _broken(self._pool.host, error) from error
+            raise
+        if not data:
+            raise StopIteration
+        return data
 
     def close(self) -> None:
         """The server has enough: the application's close() runs when the worker notices."""
@@ -191,7 +184,7 @@ class Exchange:
     def _receive_data(self) -> bytes:
         """The next piece of data, b"" at the end of the response."""
         if not self._left:
-            kind, length = self._next_frame(0 if self._large else AHEAD_BYTES)
+            kind, length = self._next_frame(ahead=not self._large)
             if kind != b"D":
                 self._end(kind, length)
                 return b""
@@ -201,10 +194,10 @@ class Exchange:
         self._left -= len(data)
         return data
 
-    def _next_frame(self, ahead: int = AHEAD_BYTES) -> tuple[bytes, int]:
+    def _next_frame(self, *, ahead: bool = True) -> tuple[bytes, int]:
         """The next frame that is about the response; pulls of the body are answered."""
         while True:
-            kind, length = self._connection.receive(ahead)
+            kind, length = self._connection.receive(ahead=ahead)
             if kind != b"P":
                 return kind, length
             self._body.answer(self._connection, self._connection.take(length))
@@ -222,15 +215,13 @@ class Exchange:
         self._pool.give_back(self._worker, self._connection)
         if kind == b"X":
             self._forget_file()
-            raise ApplicationRaised(
-                f"in the worker of {self._pool.host}:\n" + text.decode(errors="replace")
-            )
+            where = f"in the worker of {self._pool.host}:\n"
+            raise ApplicationRaised(where + text.decode(errors="replace"))
 
     def _read_file(self) -> bytes:
-        data = self._file.read(CHUNK_BYTES) if self._file is not None else b""
+        data = self._file.read(frames.CHUNK_BYTES) if self._file is not None else b""
         if not data:
             self._forget_file()
-            raise StopIteration
         return data
 
     def _forget_file(self) -> None:
@@ -246,34 +237,25 @@ class Exchange:
         self._over = True
         if isinstance(error, Gone):
             self._pool.lost(self._worker)
-            self._connection.socket.close()
-            self._pool.give_back(self._worker)
         elif isinstance(error, Garbage):
-            self._connection.socket.close()
             self._pool.garbled(self._worker, str(error))
+        elif isinstance(error, Late):
+            self._pool.late(self._worker)
+        if isinstance(error, (Gone, Garbage)):
+            self._connection.socket.close()
             self._pool.give_back(self._worker)
         else:
-            if isinstance(error, Late):
-                self._pool.late(self._worker)
             self._pool.abandon(self._worker, self._connection)
-
-
-def _broken(host: str, error: BaseException) -> BaseException:
-    """What the server is told in the middle of a response."""
-    if isinstance(error, (Gone, Late, Garbage)):
-        return ResponseBroken(f"{host}: the response breaks off: {error}")
-    return error
 
 
 def _receive_file(connection: Connection) -> io.FileIO:
     """The file whose descriptor a worker sends; raises Garbage unless it is a regular file."""
     try:
-        connection.send(_ASK_FOR_DESCRIPTOR)
+        connection.send(frames.HEADER.pack(b"S", 0))
         # Not recv_fds: Python 3.11's forgets the flags, and another site's worker that is just
         # being started could inherit the descriptor.
-        data, rights, _, _ = connection.socket.recvmsg(
-            1, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC
-        )
+        size, flags = socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC
+        data, rights, _, _ = connection.socket.recvmsg(1, size, flags)
     except BlockingIOError:
         raise Late from None
     except (Gone, OSError):

@@ -10,14 +10,13 @@ import socket
 import struct
 
 HEADER = struct.Struct("!cI")
-HEAD_BYTES = 256 * 1024
-TEXT_BYTES = 256 * 1024  # of a traceback: a worker sends 64 K characters of it at most
 # Received at once of a large response. More is slower: beyond 128 KB malloc maps fresh pages.
 CHUNK_BYTES = 120 * 1024
 AHEAD_BYTES = 64 * 1024  # received at once where a frame begins: mostly all of a response
 
-# The longest payload of each kind; data is never held as a whole, so that it has no limit.
-_LIMITS = {b"H": HEAD_BYTES, b"D": 0xFFFFFFFF, b"P": 4, b"F": 0, b"E": 0, b"X": TEXT_BYTES}
+# The longest payload of each kind. Data is never held as a whole, so that it has no limit; of a
+# traceback a worker sends 64 K characters at most.
+_LIMITS = {b"H": 0x40000, b"D": 0xFFFFFFFF, b"P": 4, b"F": 0, b"E": 0, b"X": 0x40000}
 
 _STATUS = re.compile(r"[1-9][0-9][0-9] [\t\x20-\x7e\x80-\xff]*\Z")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
@@ -65,14 +64,13 @@ class Connection:
         except OSError:
             raise Gone(unread=True) from None
 
-    def receive(self, ahead: int = AHEAD_BYTES) -> tuple[bytes, int]:
+    def receive(self, *, ahead: bool = True) -> tuple[bytes, int]:
         """The kind and the length of the next frame, whose payload is then ``take``n.
 
-        ``ahead`` bytes are received where they have come: with 0 a large payload that follows is
-        not copied.
+        Without ``ahead`` the header alone is received: a large payload is not copied then.
         """
         if len(self._received) - self._at < 5:
-            self._fill(5, ahead)
+            self._fill(5, AHEAD_BYTES if ahead else 0)
         kind: bytes
         length: int
         kind, length = HEADER.unpack_from(self._received, self._at)

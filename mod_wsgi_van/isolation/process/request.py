@@ -20,18 +20,12 @@ PULL_BYTES = 1024 * 1024  # at most for one pull; with less, turns of both proce
 MARSHAL_VERSION = 2
 _SCALARS = frozenset({str, bytes, int, bool, float, type(None)})
 _SENDABLE = _SCALARS | {tuple}
+_EXACT: Any = ((str, str.__str__), (int, int.__int__), (float, float.__float__))
 
 # A worker has its own of these, or, as the release, no use for them.
 _NOT_SENT = (
-    "wsgi.version",
-    "wsgi.input",
-    "wsgi.input_terminated",
-    "wsgi.errors",
-    "wsgi.file_wrapper",
-    "wsgi.multithread",
-    "wsgi.multiprocess",
-    "wsgi.run_once",
-    "mod_wsgi_van.release",
+    *("wsgi.version", "wsgi.input", "wsgi.input_terminated", "wsgi.errors", "wsgi.file_wrapper"),
+    *("wsgi.multithread", "wsgi.multiprocess", "wsgi.run_once", "mod_wsgi_van.release"),
 )
 
 
@@ -70,11 +64,8 @@ class Encoder:
         new = [key for key in left_out if key not in self._not_sent]
         if new:
             self._not_sent += tuple(new)
-            log.info(
-                "%s: VAN035: its worker is not sent what only this process can hold of environ: %s",
-                self._host,
-                ", ".join(new),
-            )
+            text = "%s: VAN035: its worker is not sent what it cannot hold of environ: %s"
+            log.info(text, self._host, ", ".join(new))
         return kept
 
 
@@ -84,12 +75,9 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, tuple):
         return tuple(map(_plain, value))
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, int):
-        return int.__int__(value)
-    if isinstance(value, float):
-        return float.__float__(value)
+    for kind, exact in _EXACT:
+        if isinstance(value, kind):
+            return exact(value)
     raise TypeError
 
 
@@ -100,29 +88,18 @@ class Body:
 
     def __init__(self, environ: Environ) -> None:
         """May wait for the client, and raise what the server's input raises."""
-        self._stream: Any = environ.get("wsgi.input")
+        self._stream: Any = environ["wsgi.input"]
         self.data = b""
-        self.left: int | None = 0
+        self.left = _length(environ)
         self.pulled = False  # a part of it is gone: the request cannot be sent again
-        self.mode = "none"
-        length = _length(environ)
-        if length == 0:
-            return
-        self.left = length
-        if length is None or length > INLINE_BYTES or "HTTP_EXPECT" in environ:
+        if self.left == 0:
+            self.mode = "none"
+        elif self.left is None or self.left > INLINE_BYTES or "HTTP_EXPECT" in environ:
             self.mode = "pull"  # also so that 100 Continue is sent when the application reads
         else:
             self.mode = "inline"
-            self.data = self._read_all(length)
-
-    def _read_all(self, length: int) -> bytes:
-        data: bytes = self._stream.read(length)
-        while len(data) < length:
-            part = self._stream.read(length - len(data))
-            if not part:
-                break
-            data += part
-        return data
+            while part := self._stream.read(self.left - len(self.data)):
+                self.data += part
 
     def answer(self, connection: Connection, payload: bytes) -> None:
         """Send the worker the next piece; an empty one is the end."""

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from mod_wsgi_van.errors import WorkerFailed
-from mod_wsgi_van.isolation.process import ProcessIsolation, ResponseBroken
+from mod_wsgi_van.isolation.process import ProcessIsolation
+from mod_wsgi_van.isolation.process.exchange import ResponseBroken
 from mod_wsgi_van.wsgi import Application
 from tests.isolation.process.calling import pid_of, source
 from tests.support.children import runs

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mod_wsgi_van.isolation.process import ApplicationRaised, ResponseBroken
+from mod_wsgi_van.isolation.process.exchange import ApplicationRaised, ResponseBroken
 from mod_wsgi_van.isolation.process.frames import (
     HEADER,
     Connection,

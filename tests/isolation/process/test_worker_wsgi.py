@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from mod_wsgi_van.isolation.process import ApplicationRaised
+from mod_wsgi_van.isolation.process.exchange import ApplicationRaised
 from mod_wsgi_van.wsgi import Application
 from tests.isolation.process.calling import SITE
 from tests.support.answer import Answer
