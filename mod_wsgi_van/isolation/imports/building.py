@@ -10,7 +10,6 @@ from typing import Any
 from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.imports import internals
 from mod_wsgi_van.isolation.imports.asking import unasked
-from mod_wsgi_van.isolation.imports.bytecode import distrust_young_bytecode
 from mod_wsgi_van.isolation.imports.extensions import private_imp
 from mod_wsgi_van.isolation.imports.importing import make_import
 from mod_wsgi_van.isolation.imports.private_sys import Modules, private_sys
@@ -18,6 +17,7 @@ from mod_wsgi_van.isolation.imports.privates import load_early, prepare
 from mod_wsgi_van.isolation.imports.sharing import shares
 from mod_wsgi_van.isolation.imports.standins import table
 from mod_wsgi_van.isolation.imports.system import System
+from mod_wsgi_van.isolation.process.worker import distrust_young_bytecode
 
 
 def build(source: Source) -> System:
@@ -58,7 +58,7 @@ def _build_importlib(system: System) -> None:
     system.builtins["__import__"] = first_import
     system.importlib = internals.second_importlib(system.sys, private, system.builtins)
     system.importlib.wrap_load(lambda original: _make_load(system, original))
-    distrust_young_bytecode(system.importlib.external)
+    distrust_young_bytecode(system.importlib.external.SourceFileLoader)
     system.builtins["__import__"] = make_import(system)
 
 

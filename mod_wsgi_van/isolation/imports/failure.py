@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from mod_wsgi_van.errors import ImportFailed
 from mod_wsgi_van.isolation.contract import Source
 
-_OURS = os.path.dirname(os.path.abspath(__file__))
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 Link = TypeVar("Link", BaseException, TracebackException)
 
@@ -62,4 +62,4 @@ def _chain(first: Link) -> Iterator[Link]:
 
 
 def _hidden(filename: str) -> bool:
-    return filename.startswith("<frozen ") or os.path.dirname(filename) == _OURS
+    return filename.startswith(("<frozen ", _OURS))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.imports import internals
 from mod_wsgi_van.isolation.imports.standins import table
+from mod_wsgi_van.isolation.process.worker import SteadyFinders
 
 # Those change while the process runs: a private sys answers with the real one's.
 _LIVE = frozenset({"stdin", "stdout", "stderr", "last_exc", "last_type", "last_value",
@@ -42,17 +42,6 @@ class Modules(dict[str, Any]):
         return self
 
 
-class Finders(list[Any]):
-    """``sys.meta_path``: an import sees it as it was when it began.
-
-    Else one that runs while another thread takes a finder out, as setuptools does, skips the next
-    and finds no module (gh-130094, mended in CPython 3.14).
-    """
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(tuple(super().__iter__()))
-
-
 def private_sys(source: Source, modules: Modules) -> ModuleType:
     private = ModuleType("sys", sys.__doc__)
     vars(private).update({k: v for k, v in vars(sys).items() if k not in _LIVE})
@@ -60,7 +49,7 @@ def private_sys(source: Source, modules: Modules) -> ModuleType:
     vars(private).update(
         modules=modules,
         path=[source.directory, *_standard_paths()],
-        meta_path=Finders(),
+        meta_path=SteadyFinders(),
         path_hooks=[],
         path_importer_cache={},
         argv=list(sys.argv),

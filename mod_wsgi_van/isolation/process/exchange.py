@@ -23,6 +23,7 @@ from mod_wsgi_van.isolation.process.frames import Connection, Garbage, Gone, Hea
 from mod_wsgi_van.isolation.process.handle import Worker
 from mod_wsgi_van.isolation.process.pool import NoWorker, Pool
 from mod_wsgi_van.isolation.process.request import Body, Encoder
+from mod_wsgi_van.isolation.process.worker import HEADER
 from mod_wsgi_van.wsgi import Environ, Response, StartResponse
 
 log = logging.getLogger(__name__)
@@ -251,7 +252,7 @@ class Exchange:
 def _receive_file(connection: Connection) -> io.FileIO:
     """The file whose descriptor a worker sends; raises Garbage unless it is a regular file."""
     try:
-        connection.send(frames.HEADER.pack(b"S", 0))
+        connection.send(HEADER.pack(b"S", 0))
         # Not recv_fds: Python 3.11's forgets the flags, and another site's worker that is just
         # being started could inherit the descriptor.
         size, flags = socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC

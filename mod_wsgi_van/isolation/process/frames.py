@@ -1,15 +1,15 @@
 """The router's end of a connection to a worker, in frames; what comes from a worker is checked.
 
-The kinds of frame are listed in ``worker``, which has its own half of this: it is one file.
+The kinds of frame are listed in ``worker``, the other end, which is one file and needs no other.
 """
 
 from __future__ import annotations
 
 import re
 import socket
-import struct
 
-HEADER = struct.Struct("!cI")
+from mod_wsgi_van.isolation.process.worker import HEADER, NAME, STATUS
+
 # Received at once of a large response. More is slower: beyond 128 KB malloc maps fresh pages.
 CHUNK_BYTES = 120 * 1024
 AHEAD_BYTES = 64 * 1024  # received at once where a frame begins: mostly all of a response
@@ -18,8 +18,6 @@ AHEAD_BYTES = 64 * 1024  # received at once where a frame begins: mostly all of 
 # traceback a worker sends 64 K characters at most.
 _LIMITS = {b"H": 0x40000, b"D": 0xFFFFFFFF, b"P": 4, b"F": 0, b"E": 0, b"X": 0x40000}
 
-_STATUS = re.compile(r"[1-9][0-9][0-9] [\t\x20-\x7e\x80-\xff]*\Z")
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _VALUE = re.compile(r"[^\x00\r]*\Z")  # a line of latin-1
 
 Headers = list[tuple[str, str]]
@@ -142,10 +140,10 @@ class Connection:
 def parse_head(payload: bytes) -> tuple[str, Headers]:
     """Status and headers of a response; raises Garbage for what no server could send."""
     status, *rest = payload.decode("latin-1").split("\n")
-    if len(rest) % 2 or not _STATUS.match(status):
+    if len(rest) % 2 or not STATUS.match(status):
         raise Garbage("a head that is none")
     headers = list(zip(rest[::2], rest[1::2], strict=True))
     for name, value in headers:
-        if not _NAME.match(name) or not _VALUE.match(value):
+        if not NAME.match(name) or not _VALUE.match(value):
             raise Garbage("a header that is none")
     return status, headers

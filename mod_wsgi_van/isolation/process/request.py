@@ -6,15 +6,15 @@ import contextlib
 import logging
 import marshal
 import struct
-from typing import Any
+from typing import Any, cast
 
-from mod_wsgi_van.isolation.process.frames import HEADER, Connection, Garbage
+from mod_wsgi_van.isolation.process.frames import Connection, Garbage
+from mod_wsgi_van.isolation.process.worker import HEADER, PULL_BYTES
 from mod_wsgi_van.wsgi import Environ
 
 log = logging.getLogger(__name__)
 
 INLINE_BYTES = 64 * 1024  # a body up to this size travels with the environ
-PULL_BYTES = 1024 * 1024  # at most for one pull; with less, turns of both processes cost more
 
 # All Pythons from 3.8 on read it alike. JSON took 9 us more of a request's time.
 MARSHAL_VERSION = 2
@@ -88,7 +88,7 @@ class Body:
 
     def __init__(self, environ: Environ) -> None:
         """May wait for the client, and raise what the server's input raises."""
-        self._stream: Any = environ["wsgi.input"]
+        self._stream = cast(Any, environ.get("wsgi.input"))
         self.data = b""
         self.left = _length(environ)
         self.pulled = False  # a part of it is gone: the request cannot be sent again

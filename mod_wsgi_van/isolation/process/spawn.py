@@ -17,10 +17,10 @@ from pathlib import Path
 
 from mod_wsgi_van.errors import BadObject, ImportFailed, LoadError, LoadTimeout, WorkerFailed
 from mod_wsgi_van.isolation.contract import Source
-from mod_wsgi_van.isolation.process.frames import HEADER
 from mod_wsgi_van.isolation.process.handle import Owner, Worker
 from mod_wsgi_van.isolation.process.output import Output
 from mod_wsgi_van.isolation.process.supervisor import Supervisor
+from mod_wsgi_van.isolation.process.worker import HEADER
 from mod_wsgi_van.settings import Settings
 
 SCRIPT = str(Path(__file__).with_name("worker.py"))

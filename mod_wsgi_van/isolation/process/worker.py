@@ -251,9 +251,8 @@ class Server:
         os.register_at_fork(after_in_child=self.close)
 
     def close(self) -> None:
-        """Once: in a child of the child the numbers are other files."""
-        while self.connections:
-            self.connections.pop().socket.close()
+        for connection in self.connections:
+            connection.socket.close()  # once: in a child of the child the number is another file
 
     def load(self) -> None:
         order = self.order
@@ -334,9 +333,9 @@ def describe(error: BaseException) -> bytes:
 def files_of(error: BaseException | None, packages: list[str]) -> list[str]:
     """The files that a traceback names, and where a module that is missing would be installed."""
     files: dict[str, None] = {}
-    chain: list[BaseException] = []
-    while error is not None and error not in chain:
-        chain.append(error)
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        seen.append(error)
         for frame, _ in traceback.walk_tb(error.__traceback__):
             files[frame.f_code.co_filename] = None
         if isinstance(error, SyntaxError) and error.filename:
@@ -359,28 +358,29 @@ def refusal(error: BaseException, packages: list[str]) -> bytes:
     return json.dumps(reason).encode()
 
 
-def distrust_young_bytecode() -> None:
-    """Have no .pyc written or read that may be of another edit of the same second and size.
+def distrust_young_bytecode(loader: Any) -> None:
+    """Have a SourceFileLoader read and write no .pyc that may be of another edit.
 
-    A .pyc knows its source by the size and the whole seconds of the mtime alone.
+    A .pyc knows its source by the size and the whole seconds of the mtime alone: an edit in place
+    that keeps the size, within the second of the last load, would be answered with the old code.
+    An OSError makes importlib compile the source. The isolation in the router's process uses this
+    too, and SteadyFinders.
     """
-    loader = importlib.machinery.SourceFileLoader
     path_stats, get_data = loader.path_stats, loader.get_data
 
     def careful_path_stats(self: Any, path: str) -> Any:
         if time.time() - os.stat(path).st_mtime < YOUNG:
-            raise OSError(f"{path} has just been written")  # importlib compiles it
+            raise OSError(f"{path} has just been written")
         return path_stats(self, path)
 
     def careful_get_data(self: Any, path: str) -> bytes:
-        data = get_data(self, path)
+        data: bytes = get_data(self, path)
         by_mtime = path.endswith(".pyc") and data[4:8] == bytes(4)  # PEP 552
         if by_mtime and os.stat(path).st_mtime_ns <= os.stat(self.path).st_mtime_ns:
             raise OSError(f"{path} is not younger than its source")
         return data
 
-    loader.path_stats = careful_path_stats  # type: ignore[method-assign]
-    loader.get_data = careful_get_data  # type: ignore[method-assign]
+    loader.path_stats, loader.get_data = careful_path_stats, careful_get_data
 
 
 class SteadyFinders(list):  # type: ignore[type-arg]
@@ -422,7 +422,7 @@ def prepare(order: dict[str, Any]) -> None:
         stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
     if order["memory"]:
         resource.setrlimit(resource.RLIMIT_DATA, (order["memory"], order["memory"]))
-    distrust_young_bytecode()
+    distrust_young_bytecode(importlib.machinery.SourceFileLoader)
     sys.meta_path = SteadyFinders(sys.meta_path)
 
 
