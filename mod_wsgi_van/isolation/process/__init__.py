@@ -15,7 +15,6 @@ import weakref
 from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.process.exchange import ProcessInstance
 from mod_wsgi_van.isolation.process.pool import Pool
-from mod_wsgi_van.isolation.process.spawn import Spawner
 from mod_wsgi_van.isolation.process.supervisor import Supervisor
 from mod_wsgi_van.settings import Settings
 
@@ -33,8 +32,7 @@ class ProcessIsolation:
 
     def load(self, source: Source) -> ProcessInstance:
         """Returns when the workers have imported the application; raises errors.LoadError."""
-        spawner = Spawner(source, self._settings, self._supervisor)
-        pool = Pool(source.host, spawner, self._settings, self._supervisor)
+        pool = Pool(source, self._settings, self._supervisor)
         with self._lock:
             self._pools.add(pool)
         pool.open()

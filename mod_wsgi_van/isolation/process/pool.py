@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 from mod_wsgi_van.errors import LoadError, WorkerFailed
+from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.process.frames import Connection
 from mod_wsgi_van.isolation.process.handle import Worker
 from mod_wsgi_van.isolation.process.pause import Pause
@@ -38,11 +39,10 @@ class Pool:
     site's file system may not answer, and a request waits for no longer than it is allowed to.
     """
 
-    def __init__(
-        self, host: str, spawner: Spawner, settings: Settings, supervisor: Supervisor
-    ) -> None:
-        self.host = host
-        self._spawner = spawner
+    def __init__(self, source: Source, settings: Settings, supervisor: Supervisor) -> None:
+        """Starts nothing yet; raises errors.WorkerFailed, as Spawner."""
+        self.host = source.host
+        self._spawner = Spawner(source, settings, supervisor)
         self._settings = settings
         self._supervisor = supervisor
         self.after_fork()
