@@ -19,31 +19,16 @@ from typing import Any
 from mod_wsgi_van.cli.problem import Unusable
 
 _PROGRAMS = ("apache2", "httpd")
-# Debian and RHEL keep httpd in sbin, which is not on everybody's PATH. Homebrew has one directory
-# for processors of Apple and one for those of Intel.
-_DIRECTORIES = (
-    "/usr/sbin",
-    "/usr/local/sbin",
-    "/opt/homebrew/opt/httpd/bin",
-    "/usr/local/opt/httpd/bin",
-)
-_MODULES = (
-    "/usr/lib/apache2/modules",
-    "/usr/lib64/httpd/modules",
-    "/usr/lib/httpd/modules",
-    "/opt/homebrew/opt/httpd/lib/httpd/modules",
-    "/usr/local/opt/httpd/lib/httpd/modules",
-    "/usr/libexec/apache2",
-)
-_USERS = ("www-data", "apache", "_www", "http", "nobody")
+_DIRECTORIES = ("/usr/sbin", "/usr/local/sbin")  # not on everybody's PATH
+_MODULES = ("/usr/lib/apache2/modules", "/usr/lib64/httpd/modules", "/usr/lib/httpd/modules")
+_USERS = ("www-data", "apache", "http", "nobody")
 _MPMS = ("event", "worker", "prefork")
-_LOCALE = "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8"
 
 # httpd gets nothing of the caller's environment but this: PYTHON* and the PATH of an active
 # environment change which Python mod_wsgi starts.
 ENVIRON = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "LANG": _LOCALE,
+    "LANG": "C.UTF-8",
 }
 _PASSED_ON = ("MOD_WSGI_VAN_WATCH", "TMPDIR")
 
@@ -113,9 +98,8 @@ def daemon_user() -> str:
     if os.geteuid() != 0:
         return ""
     known = {each.pw_name for each in pwd.getpwall()}
-    for user in _USERS:
-        if user in known:
-            return user
+    if user := next(filter(known.__contains__, _USERS), ""):
+        return user
     raise Unusable(f"httpd does not serve as root, and there is no user {', '.join(_USERS)}")
 
 
@@ -211,7 +195,7 @@ def _wsgi(apache: Apache, root: Path) -> list[str]:
         f"WSGISocketPrefix {quoted(root / 'run/wsgi')}",
         "WSGIRestrictEmbedded On",
         f"WSGIDaemonProcess van processes=1 threads={THREADS} display-name=%{{GROUP}}"
-        f" lang={_LOCALE} locale={_LOCALE} python-path={quoted(root / 'python')}"
+        f" lang=C.UTF-8 locale=C.UTF-8 python-path={quoted(root / 'python')}"
         f" home={quoted(root)}",  # without it the daemon does not start where its user has no home
         "WSGIProcessGroup van",
         "WSGIApplicationGroup %{GLOBAL}",
