@@ -82,18 +82,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--port",
-        type=_port,
-        default=8080,
-        help=f"port on {serve.ADDRESS}, 0 for any free one (default: 8080)",
-    )
-    command.add_argument(
-        "--server",
-        choices=serve.SERVERS,
-        default="auto",
-        help="auto takes Apache where it has mod_wsgi, otherwise waitress (default: auto)",
-    )
+    about = f"port on {serve.ADDRESS}, 0 for any free one (default: 8080)"
+    command.add_argument("--port", type=_port, default=8080, help=about)
+    about = "auto takes Apache where it has mod_wsgi, otherwise waitress (default: auto)"
+    command.add_argument("--server", choices=serve.SERVERS, default="auto", help=about)
     options.add_settings(command)
 
 

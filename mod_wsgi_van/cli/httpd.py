@@ -16,9 +16,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from mod_wsgi_van.cli import apache
 from mod_wsgi_van.cli.interruption import Interruption
@@ -66,21 +66,23 @@ def run(
     apache.check_readable(user, settings["base_path"])
     with contextlib.ExitStack() as stack:
         with interruption.held():  # a signal here would leave the directory behind
-            directory = tempfile.TemporaryDirectory(
-                prefix="mod_wsgi_van-", ignore_cleanup_errors=True
-            )
+            directory = tempfile.TemporaryDirectory(prefix="van-", ignore_cleanup_errors=True)
             root = Path(stack.enter_context(directory))
         private = apache.Private(root, listen, user, apache.static(settings))
         _fill(root, settings)
         (root / "httpd.conf").write_text(apache.configuration(found, private))
         _open_to(user, root)
-        with _started(found, root, interruption) as (process, log):
-            server = _wait_until_ready(process, log)
-            announce(f"Apache ({found.program}, {server})")
-            process.wait()
-            _end(process)  # the daemon process of httpd would hold the log open
-            log.join(_ENDS_WITHIN)
-            raise Problem(f"httpd ended by itself with status {process.returncode}: {log.last()}")
+        with interruption.held():  # and here the process
+            process = _start(found, root)
+            log = _Log(process)
+            stack.callback(log.join, _ENDS_WITHIN)
+            stack.callback(_end, process)
+            log.start()
+        announce(f"Apache ({found.program}, {_wait_until_ready(process, log)})")
+        process.wait()
+        _end(process)  # the daemon process of httpd would hold the log open
+        log.join(_ENDS_WITHIN)
+        raise Problem(f"httpd ended by itself with status {process.returncode}: {log.last()}")
 
 
 def _fill(root: Path, settings: Mapping[str, Any]) -> None:
@@ -112,34 +114,18 @@ def _open_to(user: str, root: Path) -> None:
     apache.check_readable(user, str(root))
 
 
-@contextlib.contextmanager
-def _started(
-    found: apache.Apache, root: Path, interruption: Interruption
-) -> Iterator[tuple[subprocess.Popen[str], _Log]]:
-    command = [found.program, "-d", str(root), "-f", str(root / "httpd.conf"), "-D", "FOREGROUND"]
-    process = None
-    try:
-        with interruption.held():
-            process = subprocess.Popen(
-                command,
-                env=apache.environ(),
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                # A terminal signals its whole process group at Ctrl-C; we end httpd ourselves.
-                process_group=0,
-            )
-            assert process.stdout is not None
-            log = _Log(process.stdout)
-            log.start()
-        yield process, log
-    finally:
-        if process is not None:
-            _end(process)
-            log.join(_ENDS_WITHIN)
+def _start(found: apache.Apache, root: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [found.program, "-d", str(root), "-f", str(root / "httpd.conf"), "-D", "FOREGROUND"],
+        env=apache.environ(),
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        process_group=0,  # a terminal signals its own at Ctrl-C; we end httpd ourselves
+    )
 
 
 def _end(process: subprocess.Popen[str]) -> None:
@@ -166,12 +152,13 @@ def _wait_until_ready(process: subprocess.Popen[str], log: _Log) -> str:
 class _Log(threading.Thread):
     """Copies httpd's log to stderr; ``told`` is set when it is ready, has failed or has ended."""
 
-    def __init__(self, stream: IO[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str]) -> None:
         super().__init__(name="van-httpd-log", daemon=True)
+        assert process.stdout is not None
         self.told = threading.Event()
         self.ready = ""
         self.failed = ""
-        self._stream = stream
+        self._stream = process.stdout
         self._lines = collections.deque[str](maxlen=3)
 
     def last(self) -> str:

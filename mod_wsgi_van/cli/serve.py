@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mod_wsgi_van.cli import embedded, httpd
+from mod_wsgi_van import Router
+from mod_wsgi_van.cli import httpd
+from mod_wsgi_van.cli.apache import THREADS
 from mod_wsgi_van.cli.interruption import Interruption
 from mod_wsgi_van.cli.problem import Problem, Unusable
 
@@ -32,50 +34,13 @@ def serve(order: Order, ready: Callable[[int], None], interruption: Interruption
 
     KeyboardInterrupt comes out or, after waitress, does not.
     """
-    _check_base(order.settings["base_path"])
-    with _listening(order.port) as listening:
-        _serve(order, listening, ready, interruption)
-
-
-def _check_base(path: str) -> None:
-    """Raises Problem unless sites can be looked for there."""
-    if not Path(path).is_dir():
-        raise Problem(f"base path {path} is not a directory")
-    if not os.access(path, os.R_OK | os.X_OK):
-        raise Problem(f"base path {path} cannot be read: permission denied")
-
-
-def _listening(port: int) -> socket.socket:
-    """A socket that listens: both servers learn here whether the port can be had."""
-    bound = socket.socket()
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((ADDRESS, port))
-        # A bind with SO_REUSEADDR alone succeeds beside a socket that is bound but not listening.
-        bound.listen()
-    except OSError as error:
-        bound.close()
-        raise refused(port, error) from error
-    return bound
-
-
-def refused(port: int, error: OSError) -> Problem:
-    """Why the port cannot be had, and the remedy."""
-    if error.errno == errno.EADDRINUSE:
-        return Problem(f"port {port} is in use (choose another with --port)")
-    if error.errno == errno.EACCES:
-        return Problem(f"port {port} needs root's rights (use --port 1024 or above)")
-    return Problem(f"port {port} cannot be used: {error.strerror}")
-
-
-def _serve(
-    order: Order,
-    listening: socket.socket,
-    ready: Callable[[int], None],
-    interruption: Interruption,
-) -> None:
-    port = listening.getsockname()[1]
     base = order.settings["base_path"]
+    if not Path(base).is_dir():
+        raise Problem(f"base path {base} is not a directory")
+    if not os.access(base, os.R_OK | os.X_OK):
+        raise Problem(f"base path {base} cannot be read: permission denied")
+    listening = _listening(order.port)
+    port = listening.getsockname()[1]
 
     def announce(server: str) -> None:
         print(f"Serving {base} on http://{ADDRESS}:{port}/ with {server}", flush=True)
@@ -93,6 +58,44 @@ def _serve(
         listening = _listening(port)
     with listening:
         try:
-            embedded.run(order.settings, listening, lambda name: announce(name + no_apache))
+            run_waitress(order.settings, listening, lambda name: announce(name + no_apache))
         except Unusable as error:
             raise Problem(f"{error}{no_apache}") from error
+
+
+def _listening(port: int) -> socket.socket:
+    """A socket that listens: both servers learn here whether the port can be had."""
+    try:
+        return socket.create_server((ADDRESS, port))
+    except OSError as error:
+        raise refused(port, error) from error
+
+
+def refused(port: int, error: OSError) -> Problem:
+    """Why the port cannot be had, and the remedy."""
+    if error.errno == errno.EADDRINUSE:
+        return Problem(f"port {port} is in use (choose another with --port)")
+    if error.errno == errno.EACCES:
+        return Problem(f"port {port} needs root's rights (use --port 1024 or above)")
+    return Problem(f"port {port} cannot be used: {error.strerror}")
+
+
+def run_waitress(
+    settings: Mapping[str, Any], listening: socket.socket, announce: Callable[[str], None]
+) -> None:
+    """Serve until KeyboardInterrupt, which is not passed on; raises Unusable without waitress."""
+    try:
+        import waitress.server
+    except ModuleNotFoundError as error:
+        raise Unusable(
+            "waitress, the embedded server, is not installed (pip install 'mod-wsgi-van[serve]')"
+        ) from error
+    router = Router(**settings)
+    try:
+        sockets = [listening]
+        server = waitress.server.create_server(router.application, sockets=sockets, threads=THREADS)
+        announce("waitress, in this process")
+        server.run()  # ends at KeyboardInterrupt, after requests in flight or 5 seconds
+        server.close()
+    finally:
+        router.shutdown()

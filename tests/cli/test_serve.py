@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mod_wsgi_van.cli import demo, embedded, httpd, main, serve
+from mod_wsgi_van.cli import demo, httpd, main, serve
 from mod_wsgi_van.cli.interruption import Interruption
 from mod_wsgi_van.cli.problem import Problem, Unusable
 from tests.cli.conftest import ENDING
@@ -155,7 +155,7 @@ def test_auto_falls_back_and_says_why(
         announce("waitress")
 
     monkeypatch.setattr(httpd, "run", refuse)
-    monkeypatch.setattr(embedded, "run", announce_only)
+    monkeypatch.setattr(serve, "run_waitress", announce_only)
     run(base, "auto")
     assert " with waitress, not Apache: no httpd in this test\n" in capsys.readouterr().out
     with pytest.raises(Problem, match="no httpd in this test"):
