@@ -8,29 +8,26 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import Literal
 
 from mod_wsgi_van.errors import WrongPython
 from mod_wsgi_van.isolation.compiled import ENTRIES, Compiled, find
 from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.environment import Environment, examine
 
-_RUNNING = sys.version_info[:2]
+_RUNNING = "{}.{}".format(*sys.version_info)
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Where a vhost runs and why.
+    """Where a vhost runs, imports or process, and why.
 
     ``compiled`` names what is compiled and not known to reload in the same process: distributions,
-    and extension modules that belong to none. ``python`` is the version that the environment was
-    made with, None where there is no environment.
+    and extension modules that belong to none.
     """
 
-    isolation: Literal["imports", "process"]
+    isolation: str
     reason: str
     compiled: tuple[str, ...]
-    python: tuple[int, int] | None
 
 
 def choose(source: Source, setting: str) -> Choice:
@@ -40,36 +37,28 @@ def choose(source: Source, setting: str) -> Choice:
     asked for and the environment is of another Python.
     """
     environment = examine(source.venv)
-    python = environment.python if environment else None
-    if setting == "imports" and python not in (None, _RUNNING):
-        raise WrongPython(
-            f"the environment {source.venv} of {source.host} was made with Python {_text(python)}"
-            f" and this process runs Python {_text(_RUNNING)}: make it again with Python"
-            f' {_text(_RUNNING)}, or set isolation to "process" or "auto"'
-        )
     compiled = find(source.site_packages, source.directory)
-    if setting == "imports":
-        return Choice("imports", 'isolation is set to "imports"', compiled.names, python)
-    if setting == "process":
-        return Choice("process", 'isolation is set to "process"', compiled.names, python)
-    against = _against_imports(environment, compiled)
-    if against:
-        return Choice("process", against, compiled.names, python)
-    if environment is None:
-        return Choice("imports", "it has no environment", compiled.names, python)
-    reason = "its environment is of this Python and pure, or known to reload"
-    return Choice("imports", reason, compiled.names, python)
+    if setting == "imports" and (other := _other_python(environment)):
+        raise WrongPython(
+            f"the environment {source.venv} of {source.host} was made with Python {other} and this"
+            f" process runs Python {_RUNNING}: make it again with Python {_RUNNING}, or set"
+            ' isolation to "process" or "auto"'
+        )
+    if setting != "auto":
+        return Choice(setting, f'isolation is set to "{setting}"', compiled.names)
+    if against := _against_imports(environment, compiled):
+        return Choice("process", against, compiled.names)
+    pure = "its environment is of this Python and pure, or known to reload"
+    return Choice("imports", pure if environment else "it has no environment", compiled.names)
 
 
 def _against_imports(environment: Environment | None, compiled: Compiled) -> str:
     """Why a vhost cannot run in this process, "" where it can."""
-    if environment is not None:
-        if environment.python not in (None, _RUNNING):
-            made = _text(environment.python)
-            return f"its environment is of Python {made}, this process of {_text(_RUNNING)}"
-        if environment.includes_system:
-            # What the system's interpreter offers is not on the sys.path of this process.
-            return "its environment includes the system's site-packages"
+    if other := _other_python(environment):
+        return f"its environment is of Python {other}, this process of {_RUNNING}"
+    if environment and environment.includes_system:
+        # What the system's interpreter offers is not on the sys.path of this process.
+        return "its environment includes the system's site-packages"
     if compiled.names:
         names = ", ".join(compiled.names[:5]) + (", ..." if len(compiled.names) > 5 else "")
         return f"compiled and not known to reload in the same process: {names}"
@@ -78,5 +67,7 @@ def _against_imports(environment: Environment | None, compiled: Compiled) -> str
     return ""
 
 
-def _text(python: tuple[int, int] | None) -> str:
-    return "{}.{}".format(*python) if python else "?"
+def _other_python(environment: Environment | None) -> str:
+    """The version of an environment that is not of this process's Python, else ""."""
+    made = "{}.{}".format(*environment.python) if environment and environment.python else ""
+    return "" if made == _RUNNING else made
