@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
+from collections.abc import MutableMapping
 from types import ModuleType
 from typing import Any
 
@@ -28,14 +30,8 @@ class Modules(dict[str, Any]):
         table.announce(name, self)
         super().__setitem__(name, module)
 
-    def setdefault(self, name: str, default: Any = None) -> Any:
-        if name not in self:
-            self[name] = default
-        return self[name]
-
-    def update(self, *args: Any, **kwargs: Any) -> None:
-        for name, module in dict(*args, **kwargs).items():
-            self[name] = module
+    setdefault: Any = MutableMapping.setdefault  # by __setitem__, unlike dict's
+    update: Any = MutableMapping.update
 
     def __ior__(self, other: Any) -> Modules:  # type: ignore[override,misc]
         self.update(other)
@@ -57,13 +53,9 @@ def private_sys(source: Source, modules: Modules) -> ModuleType:
         prefix=source.venv if has_venv else sys.base_prefix,
         exec_prefix=source.venv if has_venv else sys.base_exec_prefix,
         executable=source.python if os.path.exists(source.python) else sys.executable,
-        __getattr__=_real_attribute,
+        __getattr__=functools.partial(getattr, sys),
     )
     return private
-
-
-def _real_attribute(name: str) -> Any:
-    return getattr(sys, name)
 
 
 def _standard_paths() -> list[str]:
