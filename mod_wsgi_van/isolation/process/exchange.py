@@ -15,6 +15,7 @@ import stat
 import struct
 from collections import deque
 from collections.abc import Iterator
+from typing import cast
 
 from mod_wsgi_van import answers
 from mod_wsgi_van.errors import VanError
@@ -130,11 +131,9 @@ class Exchange:
         except BaseException as error:
             self._fail(error)
             raise
-        wrapper = self._environ.get("wsgi.file_wrapper")
-        if self._file is not None and wrapper is not None:
+        if self._file is not None and (wrapper := self._environ.get("wsgi.file_wrapper")):
             file, self._file = self._file, None
-            wrapped: Response = wrapper(file, frames.CHUNK_BYTES)
-            return wrapped
+            return cast(Response, wrapper(file, frames.CHUNK_BYTES))
         if self._over and self._file is None:
             return list(self._blocks)
         return self

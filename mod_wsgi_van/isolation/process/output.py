@@ -31,10 +31,8 @@ class Output:
             return 0
         except OSError:
             return None
-        *lines, self._begun = (self._begun + data).split(b"\n")
-        if len(self._begun) > LINE_BYTES or not data:
-            lines.append(self._begun)
-            self._begun = b""
+        lines = (self._begun + data).split(b"\n")
+        self._begun = lines.pop() if data and len(lines[-1]) <= LINE_BYTES else b""
         self._write([piece for line in lines for piece in _pieces(line)])
         return len(data) or None
 
@@ -46,12 +44,8 @@ class Output:
         os.close(self.fd)
 
     def _write(self, lines: list[bytes]) -> None:
-        if not lines:
-            return
-        texts = []
-        for line in lines:
-            text = line.decode("utf-8", "backslashreplace").rstrip("\r")
-            texts.append(text.translate(_CONTROLS))
+        texts = [line.decode("utf-8", "backslashreplace").rstrip("\r") for line in lines]
+        texts = [text.translate(_CONTROLS) for text in texts]
         self.tail.extend(texts)
         try:
             sys.stderr.write("".join(f"[{self._host}] {text}\n" for text in texts))

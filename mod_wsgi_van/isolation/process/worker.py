@@ -75,15 +75,13 @@ class Channel:
     def receive(self) -> tuple[bytes, bytes]:
         """The kind and the payload of the next frame; raises RouterGone at the end."""
         try:
-            header = self._reader.read(HEADER.size)
-            if len(header) == HEADER.size:
-                kind, length = HEADER.unpack(header)
-                payload = self._reader.read(length) if length else b""
-                if len(payload) == length:
-                    return kind, payload
-        except OSError as error:
+            kind, length = HEADER.unpack(self._reader.read(HEADER.size))
+            payload = self._reader.read(length) if length else b""
+        except (OSError, struct.error) as error:
             raise RouterGone(str(error)) from None
-        raise RouterGone("the router closed the connection")
+        if len(payload) < length:
+            raise RouterGone("the router closed the connection")
+        return kind, payload
 
     def send(self, *frames: tuple[bytes, bytes]) -> None:
         parts: list[bytes] = []
@@ -402,13 +400,8 @@ def tie_to_router(lifeline: int) -> None:
     started this process.
     """
     os.set_inheritable(lifeline, False)
-    held = [lifeline]
-
-    def let_go() -> None:  # once: in a child of the child the number is another file
-        while held:
-            os.close(held.pop())
-
-    os.register_at_fork(after_in_child=let_go)
+    # As a file, it is closed once: in a child of the child the number is another file.
+    os.register_at_fork(after_in_child=io.FileIO(lifeline).close)
     fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
     fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
     fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
