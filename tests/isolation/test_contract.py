@@ -17,12 +17,13 @@ from mod_wsgi_van.errors import BadObject, ImportFailed, LoadError
 from mod_wsgi_van.isolation.contract import Instance, Isolation, Source
 from mod_wsgi_van.isolation.imports import ImportsIsolation
 from mod_wsgi_van.isolation.process import ProcessIsolation
+from mod_wsgi_van.settings import Settings
 from tests.support.client import ask
 from tests.support.waiting import wait
 
 ISOLATIONS: dict[str, Callable[[], Isolation]] = {
     "imports": ImportsIsolation,
-    "process": ProcessIsolation,
+    "process": lambda: ProcessIsolation(Settings()),
 }
 
 MakeSource = Callable[..., Source]
