@@ -69,7 +69,6 @@ def reload(directory: Path, packages: str, use: str, times: int) -> dict[str, ob
     (wsgi / "app.py").write_text(APP.format(use=use, use_again=again))
     source = Source(
         host="reloads",
-        path=str(directory),
         directory=str(wsgi),
         venv=str(Path(packages).parents[2]),
         site_packages=(packages,),

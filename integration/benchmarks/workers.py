@@ -82,7 +82,6 @@ def vhost(base: Path, name: str, env: Path, *, flask: bool = False) -> Source:
     (wsgi / "app.py").write_text(PLAIN.format(imports=FLASK if flask else ""))
     return Source(
         host=name,
-        path=str(wsgi.parent),
         directory=str(wsgi),
         venv=str(env),
         site_packages=(str(site_packages(env)),),

@@ -13,7 +13,6 @@ class Source:
     """Where a release is loaded from. Paths are absolute; a real path has no symlinks left."""
 
     host: str  # for log lines and error texts
-    path: str  # the vhost's directory as get_server_path named it; may lead through symlinks
     directory: str  # the wsgi directory, real: first on the release's sys.path
     venv: str  # the environment, real; need not exist
     site_packages: tuple[str, ...]  # real; what get_venv_paths named

@@ -138,7 +138,6 @@ class Loader:
         hooks = self._hooks
         return Source(
             host=host,
-            path=os.path.abspath(path),
             directory=directory,
             venv=_physical(path / hooks.venv_name),
             site_packages=_ask("get_venv_paths", self._venv_paths, path),

@@ -38,7 +38,6 @@ def make_source(tmp_path: Path) -> MakeSource:
         packages = vhost / ".venv" / "lib" / "site-packages"
         described = {
             "host": host,
-            "path": str(vhost),
             "directory": str((vhost / "wsgi").resolve()),
             "venv": str((vhost / ".venv").resolve()),
             "site_packages": (str(packages.resolve()),) if packages.exists() else (),

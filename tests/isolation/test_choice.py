@@ -48,7 +48,6 @@ class Vhost:
     def source(self) -> Source:
         return Source(
             host="a.test",
-            path=str(self.path),
             directory=str(self.wsgi),
             venv=str(self.venv),
             site_packages=(str(self.site_packages),),

@@ -58,7 +58,6 @@ def make_vhost(path: Path, name: str, version: Version) -> Source:
     (extra / "portion.pth").write_text(f"{path / 'portion'}\n")
     return Source(
         host=f"{name}.test",
-        path=str(path),
         directory=str(wsgi.resolve()),
         venv=str(venv.resolve()),
         site_packages=(str(site_packages(venv).resolve()), str(extra.resolve())),

@@ -19,7 +19,6 @@ PYTHONS = {"{}.{}".format(*version): path for version in WORKERS if (path := int
 def source(directory: Path = SITE, python: str = sys.executable, host: str = "a.test") -> Source:
     return Source(
         host=host,
-        path=str(directory),
         directory=str(directory / "wsgi"),
         venv=str(directory / ".venv"),
         site_packages=(),
