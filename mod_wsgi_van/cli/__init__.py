@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
-    settings = options.settings(given) | {"base_path": os.path.abspath(given.base_path)}
+    base = os.path.abspath(given.base_path)
+    settings = options.settings(given) | {"base_path": base}
     try:
         Settings(**settings)
     except ValueError as error:
@@ -40,18 +41,16 @@ def _serve(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
     order = serve.Order(settings, given.port, given.server)
     try:
         with Interruption() as interruption:
-            _run(given.command, order, interruption)
+            made = demo.make(Path(base)) if given.command == "demo" else None
+
+            def ready(port: int) -> None:
+                if made:
+                    print(demo.instructions(made, port), flush=True)
+
+            serve.serve(order, ready, interruption)
     except KeyboardInterrupt:
         pass
     print("\nEnded.", flush=True)
-
-
-def _run(command: str, order: serve.Order, interruption: Interruption) -> None:
-    if command == "serve":
-        serve.serve(order, lambda port: None, interruption)
-        return
-    made = demo.make(Path(order.settings["base_path"]))
-    serve.serve(order, lambda port: print(demo.instructions(made, port), flush=True), interruption)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,6 +8,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from operator import attrgetter
 
 from mod_wsgi_van.errors import LoadError, WorkerFailed
 from mod_wsgi_van.isolation.contract import Source
@@ -173,7 +174,7 @@ class Pool:
             while True:
                 if self._closed:
                     raise NoWorker
-                worker = min(self._workers, key=_busy, default=None)
+                worker = min(self._workers, key=attrgetter("busy"), default=None)
                 if worker is not None and worker.busy < self._settings.process_threads:
                     return worker, self._lend(worker)
                 if worker is None and not self._starting:
@@ -318,7 +319,3 @@ class Pool:
             for worker in list(self._workers):
                 self._dismiss(worker)
             self._changed.notify_all()
-
-
-def _busy(worker: Worker) -> int:
-    return worker.busy
