@@ -54,11 +54,8 @@ _NEEDED: tuple[tuple[Any, str], ...] = (
     (typing, "_overload_registry _cleanups"),
     (os.environ, "_data"),
 )
-_NEEDED_TWICE: tuple[tuple[str, str], ...] = (
-    (
-        BOOTSTRAP,
-        "__import__ _gcd_import _find_and_load_unlocked _handle_fromlist _install",
-    ),
+_NEEDED_TWICE = (
+    (BOOTSTRAP, "__import__ _gcd_import _find_and_load_unlocked _handle_fromlist _install"),
     (EXTERNAL, "_install PathFinder SourceFileLoader"),
 )
 

@@ -115,17 +115,11 @@ def _make_atexit(system: System) -> ModuleType:
     def unregister(func: Any, /) -> None:
         handlers[:] = [entry for entry in handlers if entry[0] != func]
 
-    def clear() -> None:
-        handlers.clear()
-
-    def count() -> int:
-        return len(handlers)
-
     vars(private).update(
         register=register,
         unregister=unregister,
-        _clear=clear,
-        _ncallbacks=count,
+        _clear=handlers.clear,
+        _ncallbacks=handlers.__len__,
         _run_exitfuncs=system.run_exit_handlers,
         __spec__=sys.modules["atexit"].__spec__,
     )
