@@ -15,10 +15,7 @@ from mod_wsgi_van.isolation.imports.system import MARK, Caller, System, caller
 
 
 def asking(
-    depth: int = 1,
-    *,
-    _frame: Callable[[int], Any] = sys._getframe,
-    _mark: str = MARK,
+    depth: int = 1, *, _frame: Callable[[int], Any] = sys._getframe, _mark: str = MARK
 ) -> System | None:
     """The System on whose behalf the caller runs; None when the daemon itself does.
 
