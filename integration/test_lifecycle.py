@@ -170,3 +170,32 @@ def test_the_log_tells_each_event_once(serve: Serve) -> None:
     assert [len(lines) for lines in (loaded, reloaded, unloaded)] == [1, 1, 1], httpd.log()
     assert len(httpd.lines(f"{HOST}: ")) == 3, httpd.log()
     assert all("[wsgi:error]" in line for line in loaded + reloaded + unloaded)
+
+
+def inotify_instances(pid: int) -> int:
+    found = 0
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found += os.readlink(f"/proc/{pid}/fd/{name}") == "anon_inode:inotify"
+        except OSError:
+            pass
+    return found
+
+
+def test_embedded_a_touched_script_leaves_no_router_behind(serve: Serve) -> None:
+    """httpd's children load the script again in place: the router before it ends."""
+    running = start(serve, "embedded")
+    children: set[int] = set()
+    for _ in range(6):
+        for _ in range(30):
+            children.add(pids(running))
+        running.touch_wsgi_file()
+    for _ in range(30):
+        children.add(pids(running))
+    assert children
+    for child in children:
+        wait(
+            lambda child=child: inotify_instances(child) <= 1,  # type: ignore[misc]
+            "one router in each child",
+            tell=lambda: running.httpd.log()[-2000:],
+        )

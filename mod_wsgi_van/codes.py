@@ -125,13 +125,13 @@ CODES = {
         (NOT_LIVE, S500),
     ),
     "VAN016": Code(
-        "The router cannot start its threads.",
-        "All clients get 500. Each request tries again.",
+        "The router cannot start a thread, or as many first loads are under way as it starts.",
+        "Clients get 500, or 503 where only a first load has no thread. Each request tries again.",
         "Raise the limit of processes (RLIMIT_NPROC, the pids limit of a container) or of memory.",
         (S500,),
     ),
     "VAN017": Code(
-        "The file system of a site does not answer.",
+        "The file system of a site does not answer. Neither may an override of get_version.",
         "The release that is there goes on serving. Without one, clients get 503. No other site is"
         " delayed.",
         "Look at the mount, and at the server behind it. The router looks again by itself.",
@@ -164,7 +164,7 @@ CODES = {
     ),
     "VAN022": Code(
         "A site lies on a file system where inotify is blind, such as NFS.",
-        "The site is polled.",
+        "The site is polled. Links on the way to it that lie on a local disk are watched besides.",
         "None. On a local disk a change is noticed in milliseconds.",
         (LATE,),
     ),

@@ -16,20 +16,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mod_wsgi_van import answers
-from mod_wsgi_van.engine import Engine, Timing
+from mod_wsgi_van.engine import Engine
 from mod_wsgi_van.errors import BadHost, WatchError
 from mod_wsgi_van.files.ignore import Ignore
+from mod_wsgi_van.files.target import Layout
 from mod_wsgi_van.files.version import measure
 from mod_wsgi_van.hosts import Pattern, normalise
+from mod_wsgi_van.interpreter.scripts import scripts
 from mod_wsgi_van.isolation.contract import Isolation
 from mod_wsgi_van.isolation.imports import ImportsIsolation
 from mod_wsgi_van.isolation.process import ProcessIsolation
 from mod_wsgi_van.reload.attempts import Answers
+from mod_wsgi_van.reload.loader import Loader
 from mod_wsgi_van.settings import Settings
 from mod_wsgi_van.sites.release import Answer, Release
 from mod_wsgi_van.wsgi import Environ, Response, StartResponse
 
 RELEASE = "mod_wsgi_van.release"
+_NO_THREAD = (
+    "VAN016: the router cannot start its threads: {!r}; raise the limit of processes (RLIMIT_NPROC,"
+    " the pids limit of the container) or of memory"
+)
 
 
 class Router(Settings):
@@ -52,26 +59,16 @@ class Router(Settings):
         vars(self).update(vars(self._settings))
         self._pattern = Pattern(self.vhost_pattern)
         self._ignore = Ignore(self.watch_ignore)
+        self._layout = Layout(self.wsgi_dir, self.venv_name, tuple(self.watch_paths))
         self._bad_request = Answer(partial(answers.short, status="400 Bad Request"))
         self._busy = Answer(self._answer_busy)
         self._broken = Answer(self._answer_broken)
-        self._engine = Engine(
-            self,
-            self._isolations(),
-            Answers(Answer(self._answer_not_found), self._broken),
-            Timing(
-                update_interval=self.update_interval,
-                settle=self.settle,
-                sweep_interval=self.sweep_interval,
-                load_timeout=self.load_timeout,
-                grace_period=self.grace_period,
-            ),
-            watch=self.watch,
-            ignore=self._ignore,
-            base_path=self.base_path,
-            polls_versions=type(self).get_version is not Router.get_version,
-        )
-        self._cache = self._engine.cache
+        asks = type(self).get_version is not Router.get_version
+        loader = Loader(self, self._layout, self._isolations(), asks=asks)
+        missing = Answer(self._answer_not_found)
+        self._engine = Engine(loader, Answers(missing, self._broken), self._settings)
+        self._sites = self._engine.sites
+        scripts.made(os.path.abspath(self.base_path), self._engine.supersede)
 
     def _isolations(self) -> dict[str, Callable[[], Isolation]]:
         process = partial(ProcessIsolation, self._settings)
@@ -98,9 +95,9 @@ class Router(Settings):
 
         An override decides alone, and is asked every ``update_interval`` seconds besides after
         each change that was noticed. FileNotFoundError says that the vhost is gone. Called from
-        the reloader's thread, for all vhosts in turn, and from loading threads.
+        ``van-files``, for all vhosts in turn, and from loading threads.
         """
-        return measure(self._engine.loader.target(path), self._ignore)
+        return measure(self._layout.target(path), self._ignore)
 
     def get_isolation(self, path: Path) -> str:
         """Return "auto", "imports" or "process" for the vhost at ``path``. From loading threads."""
@@ -133,26 +130,23 @@ class Router(Settings):
 
     def application(self, environ: Environ, start_response: StartResponse) -> Response:
         """The WSGI application of all vhosts."""
-        slot = self._cache.memo.get(environ.get("HTTP_HOST"))
-        # One read of the slot's reference decides what answers this request; the lease in its
+        site = self._sites.memo.get(environ.get("HTTP_HOST"))
+        # One read of the site's reference decides what answers this request; the lease in its
         # environ keeps that from being retired before the request is over.
-        release = slot.release if slot is not None else None
+        release = site.release if site is not None else None
         if release is None:
             release = self._find(environ)
         environ[RELEASE] = release.lease
         return release.application(environ, start_response)
 
     def _find(self, environ: Environ) -> Release | Answer:
-        """The slow path: parse the host, find its slot, load it or wait for whoever does."""
+        """The slow path: parse the host, find its site, load it or wait for whoever does."""
         header, host = environ.get("HTTP_HOST"), ""
         try:
             self._engine.start(environ)
         except Exception as error:
             self._engine.complain(
-                str(error)
-                if isinstance(error, WatchError)
-                else f"VAN016: the router cannot start its threads: {error!r}; raise the limit of"
-                " processes (RLIMIT_NPROC, the pids limit of the container) or of memory"
+                str(error) if isinstance(error, WatchError) else _NO_THREAD.format(error)
             )
             return self._broken
         try:
@@ -166,9 +160,13 @@ class Router(Settings):
                 " answers"
             )
             return self._broken
-        slot, release = self._engine.release(host, path)
+        try:
+            site, release = self._engine.release(host, path)
+        except RuntimeError as error:
+            self._engine.complain(_NO_THREAD.format(error))
+            return self._busy
         if header is not None and not self._pattern.uses_port:
-            self._cache.remember(header, slot)
+            self._sites.remember(header, site)
         return release if release is not None else self._busy
 
     def _server_path(self, host: str, environ: Environ) -> Path:

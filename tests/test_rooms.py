@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 import mod_wsgi_van
@@ -67,3 +68,13 @@ def test_no_module_comes_back_to_itself() -> None:
     while free := {name for name, needs in left.items() if not needs & left.keys()}:
         left = {name: needs for name, needs in left.items() if name not in free}
     assert sorted(left) == []
+
+
+def test_a_class_name_stands_once() -> None:
+    stands = Counter(
+        node.name
+        for tree in MODULES.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+    )
+    assert not [name for name, count in stands.items() if count > 1]

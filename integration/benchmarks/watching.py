@@ -70,25 +70,33 @@ def _plain(base: str, stale: Stamp) -> Started:
     return Started(watch, stop)
 
 
-def _ours(setting: str) -> Callable[[str, Stamp], Started]:
-    def start(base: str, stale: Stamp) -> Started:
-        from mod_wsgi_van.files.ignore import Ignore
-        from mod_wsgi_van.files.target import Target
-        from mod_wsgi_van.watch import open_watcher
+def _ours(base: str, stale: Stamp) -> Started:
+    from mod_wsgi_van.files.ignore import Ignore
+    from mod_wsgi_van.files.target import Target
+    from mod_wsgi_van.watch import Watcher
 
-        os.environ.pop("MOD_WSGI_VAN_WATCH", None)
-        watcher = open_watcher(setting, stale, ignore=Ignore(), update_interval=1.0)
-        watcher.start()
-        return Started(lambda key, path: watcher.add(key, Target(path)), watcher.stop)
+    os.environ.pop("MOD_WSGI_VAN_WATCH", None)
+    watcher = Watcher(stale, ignore=Ignore(), update_interval=1.0)
+    watcher.start()
+    return Started(lambda key, path: watcher.arm(key, Target(path)), watcher.stop)
 
-    return start
+
+def _polling(base: str, stale: Stamp) -> Started:
+    """With the walk that looks at what is polled, as the watcher does not."""
+    from tests.watch.probe import Probe
+
+    os.environ.pop("MOD_WSGI_VAN_WATCH", None)
+    probe = Probe(Path(base).with_name("sentinel"), setting="polling", interval=1.0)
+    probe.on_change = stale
+    probe.start()
+    return Started(lambda key, path: probe.add(key, Path(path), settle=False), probe.stop)
 
 
 WAYS = {
     "none": _nothing,
     "plain": _plain,
-    "ours": _ours("auto"),
-    "polling": _ours("polling"),
+    "ours": _ours,
+    "polling": _polling,
 }
 
 

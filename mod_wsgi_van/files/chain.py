@@ -35,11 +35,6 @@ class Chain:
     error: int
     identity: Identity | None
 
-    @property
-    def directories(self) -> tuple[str, ...]:
-        """The directories to watch, from the top down, each once."""
-        return tuple(dict.fromkeys(directory for directory, _ in self.hops))
-
 
 def identify(path: str) -> Identity | None:
     """Return the identity of what ``path`` leads to, None where it leads nowhere."""
@@ -81,11 +76,9 @@ def resolve(path: str, directory: str = "/") -> Chain:
         error = errno.ELOOP if len(links) > MAX_LINKS else 0
         pending.extend(_split(text))
         where = "/" if text.startswith("/") else where
-    return Chain(tuple(hops), tuple(links), "" if error else where, error, _last(where, error))
-
-
-def _last(where: str, error: int) -> Identity | None:
-    return None if error else identify(where)
+    if error:
+        return Chain(tuple(hops), tuple(links), "", error, None)
+    return Chain(tuple(hops), tuple(links), where, 0, identify(where))
 
 
 def _split(path: str) -> list[str]:

@@ -51,17 +51,24 @@ def read(path: str, limit: int) -> str | None:
     return data.decode("utf-8", "replace")
 
 
+def is_missing(error: BaseException) -> bool:
+    """Whether an error says that there is nothing; a hook's own may have no errno."""
+    return isinstance(error, FileNotFoundError) or (
+        isinstance(error, OSError) and error.errno in _MISSING
+    )
+
+
 @contextlib.contextmanager
 def missing_or_readable(path: str) -> Iterator[None]:
     """End the block where ``path`` is missing; raise errors.Unreadable where it is out of reach."""
     try:
         yield
     except OSError as error:
-        if error.errno not in _MISSING:
-            raise _unreadable(path, error) from error
+        if not is_missing(error):
+            raise unreadable(path, error) from error
 
 
-def _unreadable(path: str, error: OSError) -> Unreadable:
+def unreadable(path: str, error: OSError) -> Unreadable:
     """The error for a file or directory that exists and cannot be read, or not be reached."""
     if error.errno not in (errno.EACCES, errno.EPERM):
         return Unreadable(f"{path} cannot be read: {error.strerror}", files=(path,))

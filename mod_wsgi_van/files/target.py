@@ -1,7 +1,8 @@
-"""What to look at for one vhost."""
+"""What lies where in a vhost, and which of it decides its code."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 
@@ -19,3 +20,30 @@ class Target:
     tree: bool = True
     trees: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The names in every vhost's directory; all relative to that directory."""
+
+    wsgi_dir: str
+    venv_name: str
+    watch_paths: tuple[str, ...] = ()
+
+    def wsgi(self, path: str | os.PathLike[str]) -> str:
+        """Return the absolute path of the wsgi directory, symlinks and all."""
+        return os.path.join(os.path.abspath(path), self.wsgi_dir)
+
+    def target(self, path: str | os.PathLike[str], files: tuple[str, ...] = ()) -> Target:
+        """Return what decides the code of the vhost at ``path``.
+
+        ``files``: what the traceback of a failed attempt named. The environment counts as what its
+        pyvenv.cfg says and where that is: replaced or made anew it is another one, while what is
+        installed into it is never walked.
+        """
+        top = os.path.abspath(path)
+        return Target(
+            path=self.wsgi(path),
+            trees=tuple(os.path.join(top, further) for further in self.watch_paths),
+            files=(os.path.join(top, self.venv_name, "pyvenv.cfg"), *files),
+        )

@@ -1,11 +1,12 @@
 """The default version of a vhost: what decides the code that would be loaded from it.
 
-Pure functions of the file system; called by the reloader, the poller and the threads that load.
+Pure functions of the file system; called by ``van-files`` and by the threads that load.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,7 @@ from mod_wsgi_van.files.target import Target
 # SQLite deletes its journal right after it has written the database beside it.
 _EXPLAINED = 100_000_000  # ns
 _TRIES = 5  # at a directory in which names come and go all the time
+MOST = 100_000  # files and directories below one path: 0.8 s on a local disk; more are no code
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +40,8 @@ class Version:
     explained: bool  # an ignored file changed when the directory did
     latest: str  # the file with the newest ctime, relative to the directory
     changed: int  # that ctime, ns since the epoch
+    device: int = 0  # st_dev of the directory
+    partial: bool = False  # more than MOST below it: of each path only its direct entries count
 
     def same_code(self, other: Version) -> bool:
         """Whether both run the same code, a ``touch`` left out of account."""
@@ -59,24 +63,27 @@ class Version:
     __hash__ = None  # type: ignore[assignment]
 
 
-def measure(target: Target, ignore: Ignore) -> Version:
+def measure(target: Target, ignore: Ignore, most: int = MOST) -> Version:
     """Measure what stands at ``target`` now; a missing further path is a state like any other.
 
+    Where more than ``most`` files stand below one path, only the direct entries of each path count.
     Raises FileNotFoundError, NotADirectoryError or another OSError when ``target.path`` does not
     lead to a readable directory.
     """
-    directory = os.path.realpath(target.path, strict=True)
+    chain = resolve(target.path)
+    if not chain.end:
+        raise OSError(chain.error, os.strerror(chain.error), target.path)
+    directory = chain.end
     top = os.stat(directory)
     if not stat.S_ISDIR(top.st_mode):
         raise NotADirectoryError(20, "Not a directory", target.path)
-    rows = [f"{top.st_dev} {top.st_ino}"]
-    latest = (0, "")
-    if target.tree:
-        for name, row, ctime in _tree(directory, ignore, {(top.st_dev, top.st_ino)}):
-            rows.append(f"{name}\0{row}")
-            latest = max(latest, (ctime, name))
-    rows.sort()
-    rows.extend(_further(target, ignore))
+    limits = (most, 0) if target.tree or target.trees else (most,)
+    for limit in limits:
+        try:
+            rows, latest = _rows(target, directory, top, ignore, limit)
+            break
+        except _TooMany:
+            pass
     ignored, explained = "", False
     if target.tree:
         for _ in range(_TRIES):  # until its names and its mtime are of the same moment
@@ -92,7 +99,28 @@ def measure(target: Target, ignore: Ignore) -> Version:
         explained=explained,
         latest=latest[1],
         changed=latest[0],
+        device=top.st_dev,
+        partial=limit == 0,
     )
+
+
+class _TooMany(Exception):
+    """There are more entries below a path than a version looks at."""
+
+
+def _rows(
+    target: Target, directory: str, top: os.stat_result, ignore: Ignore, most: int
+) -> tuple[list[str], tuple[int, str]]:
+    """Return a row for all that counts, and the newest ctime with its file."""
+    rows = [f"{top.st_dev} {top.st_ino}"]
+    latest = (0, "")
+    if target.tree:
+        for name, row, ctime in _tree(directory, ignore, {(top.st_dev, top.st_ino)}, most):
+            rows.append(f"{name}\0{row}")
+            latest = max(latest, (ctime, name))
+    rows.sort()
+    rows.extend(_further(target, ignore, most))
+    return rows, latest
 
 
 def _digest(text: str) -> bytes:
@@ -104,21 +132,27 @@ def _row(found: os.stat_result) -> str:
 
 
 def _tree(
-    directory: str, ignore: Ignore, seen: set[tuple[int, int]]
+    directory: str, ignore: Ignore, seen: set[tuple[int, int]], most: int
 ) -> Iterator[tuple[str, str, int]]:
     """Yield (relative name, row, ctime) of all that counts below ``directory``.
 
     Symlinks are followed, as the import system does; ``seen`` keeps a loop of them from going on
     for ever. Of a directory only its being there counts: its times move with ignored entries.
+    With ``most`` 0 no directory is entered; else raises _TooMany after so many entries.
     """
     pending = [(directory, "")]
+    count = 0
     while pending:
         where, prefix = pending.pop()
         try:
-            entries = list(os.scandir(where))
+            with os.scandir(where) as found_there:
+                entries = list(itertools.islice(found_there, (most or MOST) + 1))
         except OSError as error:  # deleted or made unreadable meanwhile: a state like any other
             yield prefix, f"unreadable {error.errno}", 0
             continue
+        count += len(entries)
+        if most and count > most:
+            raise _TooMany
         for entry in entries:
             if ignore(entry.name):
                 continue
@@ -132,7 +166,7 @@ def _tree(
                 yield name, _row(found), found.st_ctime_ns
                 continue
             yield name, "directory", 0
-            if (found.st_dev, found.st_ino) not in seen:
+            if most and (found.st_dev, found.st_ino) not in seen:
                 seen.add((found.st_dev, found.st_ino))
                 pending.append((entry.path, name + "/"))
 
@@ -141,7 +175,7 @@ def _ignored(directory: str, ignore: Ignore, touched: int) -> tuple[str, bool]:
     """Return the names of the ignored entries, and whether one of them explains ``touched``."""
     names, explained = [], False
     with os.scandir(directory) as entries:
-        for entry in entries:
+        for entry in itertools.islice(entries, MOST):
             if not ignore(entry.name):
                 continue
             names.append(entry.name)
@@ -154,13 +188,14 @@ def _ignored(directory: str, ignore: Ignore, touched: int) -> tuple[str, bool]:
     return "\0".join(sorted(names)), explained
 
 
-def _further(target: Target, ignore: Ignore) -> Iterator[str]:
+def _further(target: Target, ignore: Ignore, most: int) -> Iterator[str]:
     for path in target.trees:
-        if not os.path.isdir(path):
+        end = resolve(path).end
+        if not os.path.isdir(end):
             yield from points((path,))
             continue
-        yield f"{path}\0{resolve(path).end}"
-        yield from sorted(f"{name}\0{row}" for name, row, _ in _tree(path, ignore, set()))
+        yield f"{path}\0{end}"
+        yield from sorted(f"{name}\0{row}" for name, row, _ in _tree(path, ignore, set(), most))
     yield from points(target.files)
 
 
@@ -173,8 +208,10 @@ def points(paths: Iterable[str]) -> tuple[str, ...]:
 
 
 def _point(path: str) -> str:
+    chain = resolve(path)
+    if chain.error:
+        return f"{path}\0missing {chain.error}"
     try:
-        real = os.path.realpath(path, strict=True)
-        return f"{path}\0{real}\0{_row(os.stat(real))}"
+        return f"{path}\0{chain.end}\0{_row(os.stat(chain.end))}"
     except OSError as error:
         return f"{path}\0missing {error.errno}"

@@ -29,7 +29,7 @@ def warn_of_interpreter(environ: Environ) -> None:
 
 
 def at_exit(shutdown: Callable[[], None]) -> None:
-    """Have ``shutdown`` called when the process ends.
+    """Have a bound method called when the process ends; until then atexit keeps its object.
 
     By mod_wsgi where it tells: atexit does not run in its sub-interpreters.
     """
@@ -40,17 +40,22 @@ def at_exit(shutdown: Callable[[], None]) -> None:
     else:
         subscribe = getattr(mod_wsgi, "subscribe_shutdown", None)
     if subscribe is not None:
-        subscribe(lambda *event, **details: shutdown())
+        call = _weakly(shutdown)  # mod_wsgi never lets go of a callback
+        subscribe(lambda *event, **details: call())
     atexit.register(shutdown)
 
 
 def after_fork(callback: Callable[[], None]) -> None:
     """Have a bound method called in every forked child, as long as its object lives."""
-    reference = weakref.WeakMethod(callback)
+    os.register_at_fork(after_in_child=_weakly(callback))
 
-    def child() -> None:
+
+def _weakly(method: Callable[[], None]) -> Callable[[], None]:
+    reference = weakref.WeakMethod(method)
+
+    def call() -> None:
         found = reference()
         if found is not None:
             found()
 
-    os.register_at_fork(after_in_child=child)
+    return call

@@ -1,7 +1,8 @@
 """Runs the attempts to load a vhost, each in a thread of its own, and says how they ended.
 
-An attempt is claimed in the cache first (one at a time per vhost), so what happens here to a slot
-happens in one thread.
+``van-load-HOST``: arm the watches, measure, load, measure again; what was measured is installed
+only if it is what is still there. An attempt is begun in the table of sites first (one at a time
+for each site), so what happens here to a site happens in one thread.
 """
 
 from __future__ import annotations
@@ -10,26 +11,33 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from mod_wsgi_van.errors import LoadError
-from mod_wsgi_van.files.target import Target
 from mod_wsgi_van.files.version import Version, points
 from mod_wsgi_van.interpreter.interval import hurry
-from mod_wsgi_van.reload.loader import Loader, Loading, Missing
+from mod_wsgi_van.reload import saying
+from mod_wsgi_van.reload.loader import Missing, Outcome
+from mod_wsgi_van.reload.mailbox import Ended, Wake
+from mod_wsgi_van.reload.parts import Parts
 from mod_wsgi_van.reload.retiring import retire
-from mod_wsgi_van.sites.release import Answer, Release, State
-from mod_wsgi_van.sites.table import AppCache, Load, Slot
-from mod_wsgi_van.watch.contract import Watcher
+from mod_wsgi_van.sites.release import Answer, State
+from mod_wsgi_van.sites.site import Attempt, Site
 
 log = logging.getLogger(__name__)
 
 # ns between two values of the clock that the kernel takes a file's times from
 _CLOCK_REALTIME_COARSE = 5
 _TICK = round(time.clock_getres(_CLOCK_REALTIME_COARSE) * 1e9) if sys.platform == "linux" else 10**7
-_TRIES = 5  # at a vhost that is swapped while it is being loaded
+_MOVES = 5  # that often a site is loaded again at once when it leads elsewhere by then
+# And so often when its source has changed. What an import writes beside it is seldom Python's, and
+# counts as several edits: loading it again changes nothing.
+_EDITS = 8
+_NO_SOURCE = 4
+# First loads under way at a time. Each has a thread, and a client can name any number of hosts;
+# where the file system does not answer none of them ends.
+MOST_FIRST = 256
+_SAY_AGAIN = 60.0  # seconds until it is said again that hosts cannot be reached
 
 
 @dataclass(frozen=True)
@@ -40,223 +48,213 @@ class Answers:
     failed: Answer
 
 
-class Loads:
-    """Starts attempts and ends them; called from request threads and from the reloader's."""
+class Attempts:
+    """Starts attempts and ends them; called from request threads and by the reload thread."""
 
-    def __init__(
-        self,
-        cache: AppCache,
-        loader: Loader,
-        watcher: Watcher,
-        answers: Answers,
-        load_timeout: float,
-    ) -> None:
-        self._cache = cache
-        self._loader = loader
-        self._watcher = watcher
+    def __init__(self, parts: Parts, answers: Answers, load_timeout: float) -> None:
+        self._sites = parts.sites
+        self._loader = parts.loader
+        self._watcher = parts.watcher
+        self._mailbox = parts.mailbox
+        self._retiring = parts.retiring
         self._answers = answers
         self._timeout = load_timeout
-        self.running: set[Load] = set()  # added to and discarded from atomically, read as a copy
-        self.started: Callable[[], None] = _nothing  # set by the reloader, once
-        self.ended: Callable[[Slot, Release | None], None] = _ignore
+        # What hosts cannot be reached for, and when that is said again; monotonic.
+        self._unreachable: dict[tuple[str, int | None], float] = {}
+        self.running: set[Attempt] = set()  # added to and discarded from atomically, read as a copy
 
-    def first(self, slot: Slot) -> Load | None:
-        """Load a slot that has nothing to answer with; return the load to wait for.
+    def first(self, site: Site) -> Attempt | None:
+        """Load a site that has nothing to answer with; return the attempt to wait for.
 
-        None: look at the slot again, and where it was evicted at its successor.
+        None: look at the site again, and where it was evicted at its successor. Raises RuntimeError
+        when there is no room for another thread.
         """
-        load, mine = self._cache.begin(slot, self._timeout)
-        if load is None or not mine:
-            return load
-        try:
-            if self._loader.exists(slot.path) or not self.forget(slot, load)[0]:
-                self._start(load)
-        except BaseException:
-            self._cache.fail(load, self._answers.failed, (), None)
-            raise
-        return load
-
-    def again(self, slot: Slot) -> None:
-        """Load a slot anew, beside what it answers with."""
-        load, mine = self._cache.begin(slot, self._timeout, reload=True)
-        if load is not None and mine:
-            self._start(load)
-
-    def forget(self, slot: Slot, load: Load | None = None) -> tuple[bool, Release | None]:
-        """Remember that there is no such vhost, and watch for the day there is.
-
-        ``load`` is the attempt that found it missing. Returns whether it is missing still, and the
-        release that it had.
-        """
-        target = Target(self._loader.wsgi_path(slot.path), tree=False)
-        self._watcher.add(slot.watch_key, target)
-        if load is not None and self._loader.exists(slot.path):
-            return False, None  # it appeared before it was watched
-        forgotten = self._cache.forget(slot, self._answers.not_found, load)
-        if forgotten is None:
-            self._watch_again(slot)
-            return True, None
-        old, evicted = forgotten
-        for other in evicted:
-            self._watcher.remove(other.watch_key)
-        if self._loader.exists(slot.path):  # since it was watched, while a load counted as running
-            self.ended(slot, None)
-        return True, old
-
-    def _watch_again(self, slot: Slot) -> None:
-        """Undo what a superseded load has told the watcher."""
-        self._watcher.add(slot.watch_key, self._loader.target(slot.path, slot.files))
-
-    def after_fork(self) -> None:
-        self.running = set()
-        self.started, self.ended = _nothing, _ignore
-        hurry.after_fork()
-
-    def _start(self, load: Load) -> None:
-        self.running.add(load)
-        self.started()
-        name = f"van-load-{load.slot.host}"
-        try:
-            threading.Thread(target=self._run, args=(load,), name=name, daemon=True).start()
-        except RuntimeError:  # no thread to be had: slower, and without a time limit
-            self._run(load)
-
-    def _run(self, load: Load) -> None:
-        slot = load.slot
-        hurry.begin(load)
-        try:
-            replaced = self._attempt(load)
-        except BaseException:  # a defect of ours: say so, and leave nobody waiting
-            log.exception("%s: VAN009: loading failed in an unexpected way", slot.host)
-            replaced = None
-            self._cache.fail(load, self._answers.failed, slot.files, load.state)
-        finally:
-            hurry.end(load)
-            self.running.discard(load)
-        self.ended(slot, replaced)
-
-    def _attempt(self, load: Load) -> Release | None:
-        """Load and install; return the release that was replaced."""
-        slot, tries = load.slot, _TRIES
-        while True:
-            self._watcher.add(slot.watch_key, self._loader.target(slot.path, slot.files))
+        attempt, mine = self._sites.begin(site, self._timeout)
+        if attempt is not None and mine:
             try:
-                load.state = self._settled_state(slot.path)
-                loading = self._loader.load(slot.host, slot.path, load.state)
+                if sum(each.first for each in self.running.copy()) >= MOST_FIRST:
+                    raise RuntimeError(f"{MOST_FIRST} first loads are under way")
+                self._start(attempt)
+            except RuntimeError:
+                self._remove(self._sites.give_up(attempt))
+                raise
+        return attempt
+
+    def again(self, site: Site) -> bool:
+        """Load a site anew, beside what it answers with; False when no thread is to be had."""
+        attempt, mine = self._sites.begin(site, self._timeout, reload=True)
+        if attempt is not None and mine:
+            try:
+                self._start(attempt)
+            except RuntimeError:
+                self._sites.give_up(attempt)
+                return False
+        return True
+
+    def mark_missing(self, site: Site, attempt: Attempt | None = None) -> None:
+        """Remember that there is no such vhost; its watches tell of the day there is."""
+        marked = self._sites.mark_missing(site, self._answers.not_found, attempt)
+        if marked is not None:
+            old, evicted = marked
+            self._remove(evicted)
+            if old is not None:
+                self._retiring.announce(site.host, old)
+
+    def drain(self, timeout: float) -> None:
+        """At shutdown: let first loads end that requests wait for, ``timeout`` seconds at most."""
+        deadline = time.monotonic() + timeout
+        for attempt in self.running.copy():
+            if attempt.first:
+                attempt.done.wait(max(0.0, deadline - time.monotonic()))
+
+    def _remove(self, evicted: list[Site]) -> None:
+        for site in evicted:
+            self._watcher.remove(site.key)
+
+    def _start(self, attempt: Attempt) -> None:
+        self.running.add(attempt)
+        name = f"van-load-{attempt.site.host}"
+        thread = threading.Thread(target=self._run, args=(attempt,), name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            self.running.discard(attempt)
+            raise
+        self._mailbox.put(Wake())
+
+    def _run(self, attempt: Attempt) -> None:
+        site = attempt.site
+        hurry.begin(attempt)
+        try:
+            self._attempt(attempt)
+        except BaseException:  # a defect of ours: say so, and leave nobody waiting
+            log.exception("%s: VAN009: loading failed in an unexpected way", site.host)
+            self._sites.fail(attempt, self._answers.failed, site.files, attempt.state)
+        finally:
+            hurry.end(attempt)
+            self.running.discard(attempt)
+        self._mailbox.put(Ended(attempt))
+
+    def _attempt(self, attempt: Attempt) -> None:
+        """Load until what was loaded is what is there, a bounded number of times; then install."""
+        site = attempt.site
+        moves, edits = _MOVES, 0 if site.own_changes else _EDITS
+        while True:
+            self._watcher.arm(site.key, self._loader.target(site.path, site.files))
+            attempt.state = None
+            try:
+                if attempt.first and self._loader.exists(site.path) is False:
+                    raise Missing(site.path)  # no hook is asked about what a client made up
+                attempt.state = self._settled(site)
+                loaded: Outcome | LoadError = self._loader.load(site.host, site.path, attempt.state)
             except Missing:
-                missing, old = self.forget(slot, load)
-                if missing:
-                    return old
+                self.mark_missing(site, attempt)
+                return
             except LoadError as error:
-                if tries and self._moved(load):
-                    tries -= 1
-                    continue
-                self._failed(load, error)
-                return None
+                loaded = error
+            try:
+                after = self._measured_again(attempt)
+            except Missing:
+                self._drop(site, loaded)
+                self.mark_missing(site, attempt)
+                return
+            if after is not None and moves and _moved(attempt.state, after):
+                moves -= 1
+            elif after is not None and edits and _edited(attempt.state, after):
+                edits = max(0, edits - _weight(after))
             else:
-                return self._loaded(load, loading)
+                break
+            self._drop(site, loaded)
+        if isinstance(loaded, Outcome):
+            self._loaded(attempt, loaded, after)
+        else:
+            self._failed(attempt, loaded)
 
-    def _moved(self, load: Load) -> bool:
-        """Whether the vhost leads elsewhere by now, so that what failed may have been deleted."""
-        if load.state is None or load.slot.loading is not load:
-            return False  # nothing was measured, or a newer attempt has taken its place
-        return self._loader.leads_to(load.slot.path) not in ("", load.state.directory)
-
-    def _settled_state(self, path: Path) -> State:
+    def _settled(self, site: Site) -> State:
         """Measure; where a file has just changed, once the kernel's coarse clock has moved on.
 
         Another change within the same tick would have the same times, and never be noticed.
         """
-        state = self._loader.state(path)
+        state = self._loader.measure(site.path)
         if isinstance(state.version, Version):
             age = time.time_ns() - state.version.changed
             if 0 <= age < _TICK:
                 time.sleep((_TICK - age) / 1e9)
-                state = self._loader.state(path)
+                state = self._loader.measure(site.path)
         return state
 
-    def _loaded(self, load: Load, loading: Loading) -> Release | None:
-        slot, host = load.slot, load.slot.host
-        before = slot.files
-        current, old = self._cache.install(load, loading.release)
-        if not current:
-            log.info("%s: dropped %s, loaded too late", host, loading.release.state.directory)
-            retire(host, loading.release.loaded)
+    def _measured_again(self, attempt: Attempt) -> State | None:
+        """Measure after a load; None where that cannot be compared with what was before it."""
+        if attempt.state is None or attempt.site.attempt is not attempt:
             return None
-        if before:  # the files of the failed attempt before it are of no interest any more
-            self._watcher.add(slot.watch_key, self._loader.target(slot.path))
-        took = (time.monotonic() - load.started) * 1000
-        say_loaded(host, loading, old.state if old else None, took)
-        return old
+        try:
+            after = self._loader.measure(attempt.site.path)
+            attempt.state.same_release(after)
+            return after
+        except Missing:
+            raise
+        except Exception:  # a version of a hook's that cannot be compared, or the hook's own error
+            return None
 
-    def _failed(self, load: Load, error: LoadError) -> None:
-        slot = load.slot
-        state = load.state
-        if error.files:
-            self._watcher.add(slot.watch_key, self._loader.target(slot.path, error.files))
+    def _drop(self, site: Site, loaded: Outcome | LoadError) -> None:
+        if isinstance(loaded, Outcome):
+            retire(site.host, loaded.release.instance)
+
+    def _loaded(self, attempt: Attempt, outcome: Outcome, after: State | None) -> None:
+        site, release = attempt.site, outcome.release
+        had_files = bool(site.files)
+        current, old = self._sites.install(attempt, release)
+        if not current:
+            log.info("%s: dropped %s, loaded too late", site.host, release.state.directory)
+            retire(site.host, release.instance)
+            attempt.hinted = True  # a newer attempt's watches may have been replaced
+            return
+        if after is not None and release.state.same_release(after):
+            self._sites.rebase(site, release.state, after)
+        elif after is not None:
+            attempt.hinted = True
+        if had_files:  # those of the failed attempt before it are of no interest any more
+            self._watcher.arm(site.key, self._loader.target(site.path))
+        took = (time.monotonic() - attempt.started) * 1000
+        saying.loaded(site.host, outcome, old.state if old is not None else None, took)
+        if old is not None:
+            self._retiring.announce(site.host, old)
+
+    def _failed(self, attempt: Attempt, error: LoadError) -> None:
+        site, state = attempt.site, attempt.state
+        stranger = attempt.first and state is None and self._loader.exists(site.path) is None
+        if error.files and not stranger:
+            self._watcher.arm(site.key, self._loader.target(site.path, error.files))
             if state is not None:
-                state = State(state.version, state.directory, points(error.files))
-        if self._cache.fail(load, self._answers.failed, error.files, state):
-            say_failed(slot, error, self._loader.wsgi_path(slot.path))
-        elif error.files:
-            self._watch_again(slot)
+                state = replace(state, further=points(error.files))
+        # Said before requests are answered: who sees the answer finds the reason in the log.
+        if site.attempt is attempt and not (stranger and self._said(error)):
+            saying.failed(site, error, self._loader.wsgi(site.path))
+        if stranger:
+            marked = self._sites.mark_missing(site, self._answers.failed, attempt)
+            self._remove(marked[1] if marked is not None else [])
+        elif not self._sites.fail(attempt, self._answers.failed, error.files, state):
+            attempt.hinted = True
+
+    def _said(self, error: LoadError) -> bool:
+        """Whether it was said of another host just now: a client can name any number of those."""
+        cause, now = error.__cause__, time.monotonic()
+        kind = error.code, cause.errno if isinstance(cause, OSError) else None
+        if now < self._unreachable.get(kind, 0.0):
+            return True
+        self._unreachable[kind] = now + _SAY_AGAIN
+        return False
 
 
-def say_loaded(host: str, loading: Loading, before: State | None, took: float) -> None:
-    """Log a load or a reload, and what an operator should know of its isolation."""
-    directory = loading.release.state.directory
-    if before is None:
-        log.info("%s: loaded %s in %.0f ms (%s)", host, directory, took, loading.choice.reason)
-    elif before.directory != directory:
-        log.info("%s: reloaded in %.0f ms: %s -> %s", host, took, before.directory, directory)
-    else:
-        latest = getattr(loading.release.state.version, "latest", "")
-        changed = f" (newest file: {latest})" if latest else ""
-        log.info("%s: reloaded in %.0f ms: %s changed%s", host, took, directory, changed)
-    if loading.release.isolation == "imports" and loading.choice.compiled and before is None:
-        log.warning(
-            "%s: VAN011: %s loaded in this process: a reload may fail or leak memory with"
-            ' extension modules; isolation="process" gives the vhost a process of its own',
-            host,
-            ", ".join(loading.choice.compiled),
-        )
+def _moved(before: State | None, after: State) -> bool:
+    """Whether the site leads elsewhere, or to another directory of the same path."""
+    return before is not None and not before.same_directory(after)
 
 
-def say_failed(slot: Slot, error: LoadError, wsgi_path: str) -> None:
-    release = slot.release
-    if isinstance(release, Release):
-        outcome = f"the release from {release.state.directory} goes on serving"
-    else:
-        outcome = "requests get 500"
-    log.error(
-        "%s; %s until something changes in %s%s",
-        error.of(slot.host),
-        outcome,
-        wsgi_path,
-        "\n" + error.details.rstrip() if error.details else "",
-    )
+def _weight(state: State) -> int:
+    latest = getattr(state.version, "latest", "")
+    return 1 if latest.endswith(".py") else _NO_SOURCE
 
 
-def say_late(load: Load, wsgi_path: str) -> None:
-    """Log that an import does not end."""
-    release = load.slot.release
-    if isinstance(release, Release):
-        outcome = f"the release from {release.state.directory} goes on serving"
-    else:
-        outcome = "requests get 503"
-    log.error(
-        "%s: VAN004: loading %s has not ended within load_timeout (%g s); %s meanwhile;"
-        " look for what its import waits for",
-        load.slot.host,
-        wsgi_path,
-        load.deadline - load.started,
-        outcome,
-    )
-
-
-def _nothing() -> None:
-    pass
-
-
-def _ignore(slot: Slot, release: Release | None) -> None:
-    pass
+def _edited(before: State | None, after: State) -> bool:
+    return before is not None and before.version != after.version

@@ -1,24 +1,24 @@
 """Loads one vhost: asks the hooks where its code is, and an isolation to load it.
 
-``Loader.load`` runs in a thread of its own per attempt (``van-load-<host>``), ``state`` in the
-reloader's thread and in those; the class owns nothing that changes after its construction but the
-two isolations, made at their first use.
+``measure`` and ``exists`` run in ``van-files`` and in the loading threads, ``load`` in those. The
+class owns nothing that changes after its construction but the two isolations, made at their first
+use.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from mod_wsgi_van.errors import HookFailed, Unreadable
-from mod_wsgi_van.files.chain import resolve
-from mod_wsgi_van.files.target import Target
+from mod_wsgi_van.errors import HookFailed
+from mod_wsgi_van.files.chain import identify, resolve
+from mod_wsgi_van.files.reading import is_missing, unreadable
+from mod_wsgi_van.files.target import Layout, Target
 from mod_wsgi_van.files.version import Version, points
 from mod_wsgi_van.isolation.choice import Choice, choose
 from mod_wsgi_van.isolation.contract import Isolation, Source
@@ -28,17 +28,13 @@ from mod_wsgi_van.sites.release import Lease, Release, State
 T = TypeVar("T")
 
 _TRIES = 5  # at a vhost that is swapped again and again
-_MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 class Hooks(Protocol):
-    """The settings and hooks of the router that say where a vhost's code is."""
+    """The hooks of the router that say where a vhost's code is."""
 
-    venv_name: str
-    wsgi_dir: str
     module_name: str
     object_name: str
-    watch_paths: Sequence[str]
 
     def get_version(self, path: Path) -> object: ...
     def get_venv_paths(self, path: Path) -> Iterable[Path]: ...
@@ -51,95 +47,101 @@ class Missing(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Loading:
-    """A release and how it came about, for the log."""
+class Outcome:
+    """A release, and the choice of its isolation for the log."""
 
     release: Release
     choice: Choice
 
 
 class Loader:
-    """Turns a vhost directory into a Release; called from many threads at once."""
+    """Turns a vhost's directory into a Release; called from many threads at once."""
 
-    def __init__(self, hooks: Hooks, isolations: Mapping[str, Callable[[], Isolation]]) -> None:
+    def __init__(
+        self,
+        hooks: Hooks,
+        layout: Layout,
+        isolations: Mapping[str, Callable[[], Isolation]],
+        *,
+        asks: bool,
+    ) -> None:
+        self.asks = asks  # get_version is an override, of which no event tells
         self._hooks = hooks
+        self._layout = layout
         self._makers = isolations
         self._isolations: dict[str, Isolation] = {}
         self._lock = threading.Lock()  # guards _isolations
 
-    def wsgi_path(self, path: Path) -> str:
+    def wsgi(self, path: Path) -> str:
         """Return the absolute path of the wsgi directory, symlinks and all."""
-        return os.path.join(os.path.abspath(path), self._hooks.wsgi_dir)
+        return self._layout.wsgi(path)
 
     def target(self, path: Path, files: tuple[str, ...] = ()) -> Target:
-        """Return what to watch for a vhost. ``files``: what a failed attempt's traceback named.
+        """Return what to watch for a vhost; see Layout."""
+        return self._layout.target(path, files)
 
-        The environment counts as what its pyvenv.cfg says and where that is: replaced or made
-        anew it is another one, while what is installed into it is never walked.
-        """
-        top = os.path.abspath(path)
-        return Target(
-            path=self.wsgi_path(path),
-            trees=tuple(os.path.join(top, further) for further in self._hooks.watch_paths),
-            files=(os.path.join(top, self._hooks.venv_name, "pyvenv.cfg"), *files),
-        )
-
-    def exists(self, path: Path) -> bool:
-        """Whether there is such a vhost; one that cannot be read is one, which fails to load."""
+    def exists(self, path: Path) -> bool | None:
+        """Whether there is such a vhost; None when that cannot be told."""
         try:
-            return stat.S_ISDIR(os.stat(self.wsgi_path(path)).st_mode)
+            return stat.S_ISDIR(os.stat(self._layout.wsgi(path)).st_mode)
         except OSError as error:
-            return error.errno not in _MISSING
+            return False if is_missing(error) else None
 
     def leads_to(self, path: Path) -> str:
         """Return what the wsgi directory resolves to now, "" where that does not exist."""
-        return resolve(self.wsgi_path(path)).end
+        return resolve(self._layout.wsgi(path)).end
 
-    def state(self, path: Path, files: tuple[str, ...] = (), tries: int = _TRIES) -> State:
+    def measure(self, path: Path, files: tuple[str, ...] = (), tries: int = _TRIES) -> State:
         """Measure what would be loaded now; again, ``tries`` times at most, if swapped meanwhile.
 
         Raises Missing, or HookFailed when get_version raises for another reason.
         """
+        identity = identify(self._layout.wsgi(path))  # first: what is older only costs a look
         try:
             # The version before the directory: a swap in between then looks like a change that
             # is still to come. The other way round it would never be noticed.
             version = self._hooks.get_version(path)
-            if isinstance(version, Version):
-                directory = version.directory
-            else:
-                directory = os.path.realpath(self.wsgi_path(path), strict=True)
-                if not os.path.isdir(directory):
-                    raise Missing(path)
+            directory = self._directory(version, path)
         except Missing:
             raise
         except BaseException as error:  # a hook may call sys.exit(): that must not end our thread
-            if isinstance(error, OSError) and error.errno in _MISSING:
-                if not self.exists(path):
+            if is_missing(error):
+                gone = not tries and isinstance(error, FileNotFoundError)  # as an override may say
+                if gone or self.exists(path) is False:
                     raise Missing(path) from error
                 if tries:
-                    return self.state(path, files, tries - 1)
-            if isinstance(error, PermissionError):
-                raise Unreadable(
-                    f"{error.filename or path} cannot be read: {error.strerror}; give this"
-                    " process's user permission to read it and to enter the directories above"
-                ) from error
+                    return self.measure(path, files, tries - 1)
+            if isinstance(error, OSError) and isinstance(error.filename, str):
+                raise unreadable(error.filename, error) from error
             raise HookFailed(f"get_version({str(path)!r}) raised {error!r}") from error
-        return State(version, directory, points(files))
+        has_venv = os.path.isdir(os.path.join(path, self._layout.venv_name))
+        return State(version, directory, points(files), identity, has_venv)
 
-    def load(self, host: str, path: Path, state: State) -> Loading:
+    def _directory(self, version: object, path: Path) -> str:
+        if isinstance(version, Version):
+            return version.directory
+        chain = resolve(self._layout.wsgi(path))
+        if chain.error:
+            raise OSError(chain.error, os.strerror(chain.error), self._layout.wsgi(path))
+        if not os.path.isdir(chain.end):
+            raise Missing(path)
+        return chain.end
+
+    def load(self, host: str, path: Path, state: State) -> Outcome:
         """Load what ``state`` was measured of; raises LoadError."""
         source = self._source(host, path, state.directory)
         choice = choose(source, _ask("get_isolation", self._isolation_of, path))
-        loaded = self._isolation(choice.isolation).load(source)
+        instance = self._isolation(choice.isolation).load(source)
         lease = Lease(state.directory)
-        return Loading(Release(loaded.application, lease, loaded, state, choice.isolation), choice)
+        release = Release(instance.application, lease, instance, state, choice.isolation)
+        return Outcome(release, choice)
 
     def _source(self, host: str, path: Path, directory: str) -> Source:
         hooks = self._hooks
         return Source(
             host=host,
             directory=directory,
-            venv=_physical(path / hooks.venv_name),
+            venv=_physical(path / self._layout.venv_name),
             site_packages=_ask("get_venv_paths", self._venv_paths, path),
             module_name=hooks.module_name,
             object_name=hooks.object_name,
@@ -179,10 +181,7 @@ class Loader:
 
 
 def _physical(path: Path) -> str:
-    """Return where a path leads, or the path itself where it leads nowhere.
-
-    os.path.realpath() raises when a symlink goes away while it looks, even if it is not strict.
-    """
+    """Return where a path leads, or the path itself where it leads nowhere."""
     absolute = os.path.abspath(path)
     return resolve(absolute).end or absolute
 

@@ -1,7 +1,7 @@
 """Retires the releases that were replaced: once the last of their requests is over, or after grace.
 
-Owned by the reloader's thread, but for the callback of a lease that goes: that runs in whichever
-thread dropped the last environ and only puts the retirement on the reloader's queue.
+Owned by the reload thread, but for the callback of a lease that goes: that runs in whichever thread
+dropped the last environ and only writes to the mailbox.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mod_wsgi_van.isolation.contract import Instance
+from mod_wsgi_van.reload.mailbox import Mailbox
 from mod_wsgi_van.sites.release import Lease, Release
 
 log = logging.getLogger(__name__)
@@ -29,17 +29,17 @@ class Retirement:
 
     host: str
     directory: str
-    loaded: Instance
+    instance: Instance
     deadline: float  # monotonic
     lease: weakref.ref[Lease] | None = field(default=None)
 
 
 class Retiring:
-    """The retirements under way. ``notify(retirement)`` is called when one is out of use."""
+    """The retirements under way; ``announce`` is called from any thread, the rest by the owner."""
 
-    def __init__(self, grace_period: float, notify: Callable[[Retirement], None]) -> None:
+    def __init__(self, grace_period: float, mailbox: Mailbox) -> None:
         self._grace_period = grace_period
-        self._notify = notify
+        self._mailbox = mailbox
         self._under_way: set[Retirement] = set()
 
     def announce(self, host: str, release: Release) -> None:
@@ -49,8 +49,8 @@ class Retiring:
         """
         directory = release.state.directory
         deadline = time.monotonic() + self._grace_period
-        retirement = Retirement(host, directory, release.loaded, deadline)
-        notify = self._notify
+        retirement = Retirement(host, directory, release.instance, deadline)
+        notify = self._mailbox.put
         # The reference lives in the retirement, which waits on the queue, not in this object: the
         # callback must not need anything that another thread may be changing.
         retirement.lease = weakref.ref(release.lease, lambda _: notify(retirement))
@@ -79,24 +79,24 @@ class Retiring:
             )
             self._retire(retirement)
 
-    def finish(self, timeout: float) -> None:
-        """At shutdown: retire all that is left; give up on what takes longer than ``timeout``."""
+    def rest(self) -> list[tuple[str, Instance]]:
+        """At shutdown: return what is left, with its host; it is the caller's to retire."""
         under_way, self._under_way = self._under_way, set()
-        retire_all([(each.host, each.loaded) for each in under_way], timeout)
+        return [(each.host, each.instance) for each in under_way]
 
     def _retire(self, retirement: Retirement) -> None:
         self._under_way.discard(retirement)
         retirement.lease = None
-        retire(retirement.host, retirement.loaded)
+        retire(retirement.host, retirement.instance)
 
 
-def retire(host: str, loaded: Instance) -> None:
+def retire(host: str, instance: Instance) -> None:
     """Retire in a thread of its own: an exit handler is an application's code and may hang."""
     name = f"van-retire-{host}"
     try:
-        threading.Thread(target=_retire, args=(host, loaded), name=name, daemon=True).start()
+        threading.Thread(target=_retire, args=(host, instance), name=name, daemon=True).start()
     except RuntimeError:  # no thread to be had
-        _retire(host, loaded)
+        _retire(host, instance)
 
 
 def retire_all(releases: list[tuple[str, Instance]], timeout: float) -> None:
@@ -123,8 +123,8 @@ def retire_all(releases: list[tuple[str, Instance]], timeout: float) -> None:
         log.warning("VAN010: %d releases could not be retired in %g s", len(releases), timeout)
 
 
-def _retire(host: str, loaded: Instance) -> None:
+def _retire(host: str, instance: Instance) -> None:
     try:
-        loaded.retire()
+        instance.retire()
     except BaseException:
         log.exception("%s: VAN010: an old release could not be retired cleanly", host)

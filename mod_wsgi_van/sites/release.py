@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from mod_wsgi_van.files.chain import Identity
 from mod_wsgi_van.files.version import Version
 from mod_wsgi_van.isolation.contract import Instance
 from mod_wsgi_van.wsgi import Application
@@ -16,11 +17,18 @@ class State:
     version: object  # what get_version returned
     directory: str  # the wsgi directory, real
     further: tuple[str, ...] = ()  # rows of the files that a failed attempt's traceback named
+    # Of the wsgi directory: who exchanges it while it is loaded may leave its path as it was.
+    identity: Identity | None = field(default=None, compare=False)
+    has_venv: bool = field(default=False, compare=False)
 
     def touched_by(self, other: State) -> bool:
         """Whether ``other`` is the same code with another mtime of its directory."""
         mine, its = self.version, other.version
         return isinstance(mine, Version) and isinstance(its, Version) and its.touched_since(mine)
+
+    def same_directory(self, other: State) -> bool:
+        mine, its = self.identity or (), other.identity or ()
+        return self.directory == other.directory and mine[:2] == its[:2]  # st_dev, st_ino
 
     def same_release(self, other: State) -> bool:
         return self.directory == other.directory and self.version == other.version
@@ -47,13 +55,13 @@ class Lease:
 class Release:
     """One loaded version of one vhost.
 
-    Nobody but its slot keeps one: with the slot's reference and the last request's gone its lease
-    goes, and that is how the reloader knows that it can be retired.
+    Nobody but its site keeps one: with the site's reference and the last request's gone its lease
+    goes, and that is how the reload thread knows that it can be retired.
     """
 
     application: Application
     lease: Lease
-    loaded: Instance
+    instance: Instance
     state: State
     isolation: str
 

@@ -1,85 +1,72 @@
 """Arms all that one key needs: the chains of its paths, and the trees at their ends.
 
 From the top down, so that whatever changes later gives an event in a directory that is watched
-already; and once more when a watch was new, for what changed before it was there.
+already; and once more where something is watched that was not, for what changed before. Looks at
+the file system without a lock, in whatever thread arms.
 """
 
 from __future__ import annotations
 
 import errno
+import itertools
 import os
-from collections.abc import Callable
 
 from mod_wsgi_van.files.chain import Chain, resolve
 from mod_wsgi_van.files.ignore import Ignore
 from mod_wsgi_van.files.target import Target
-from mod_wsgi_van.watch import refusal
-from mod_wsgi_van.watch.filesystem import foreign
-from mod_wsgi_van.watch.refusal import Refused
-from mod_wsgi_van.watch.table import ENTRIES, TREE, Claim, Table
+from mod_wsgi_van.files.version import MOST as MOST_ENTRIES
+from mod_wsgi_van.watch import obstacle
+from mod_wsgi_van.watch.obstacle import Obstacle
+from mod_wsgi_van.watch.table import ENTRIES, TREE, Claims, Table
 
-MOST = 10_000  # directories below one path; more are no code, and arming them delays all others
+MOST = 10_000  # directories below one path; more are no code
 PATIENCE = 20  # attempts while somebody goes on exchanging what a path leads through
-
-Foreign = Callable[[str], str | None]
 
 _VANISHED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 class Arming:
-    """One arming of one key; used once, under the watcher's lock.
+    """One arming of one key; used once, by one thread.
 
-    ``insist``: whether to go on without what inotify refuses, instead of raising Refused.
-    ``foreign``: tells the file system of a directory that others can change unseen.
+    ``obstacle``: the first directory that inotify cannot watch, or does not see all changes of; the
+    others are watched all the same. ``unsettled``: no attempt found a path at rest.
     """
 
-    def __init__(
-        self, table: Table, ignore: Ignore, *, insist: bool, foreign: Foreign = foreign
-    ) -> None:
+    def __init__(self, table: Table, claims: Claims, ignore: Ignore, most: int) -> None:
         self._table = table
+        self._claims = claims
         self._ignore = ignore
-        self._insist = insist
-        self._foreign = foreign
-        self.claims: dict[Claim, None] = {}
-        self.new: list[int] = []  # watches that were not there before
-        self.refused: list[Refused] = []  # what was insisted on
-        self.unsettled = False  # no attempt found a path at rest: to be armed again
-        self.exists = False
+        self._most = most
+        self.obstacle: Obstacle | None = None
+        self.unsettled = False
 
     def target(self, target: Target) -> None:
-        """Arm a target. Raises Refused; the new watches are the caller's to prune then."""
-        chain = self._follow(target.path)
-        self.exists = bool(chain.end)
+        """Arm a target."""
+        end = self._follow(target.path).end
         if target.tree:
-            self.tree(chain.end)
+            self._tree(end)
         for path in target.trees:
-            self.tree(self._follow(path).end)
+            self._tree(self._follow(path).end)
         for path in target.files:
-            end = self._follow(path).end
-            wd = self._watch(end) if end else None
-            if wd is not None:
-                self.claims[wd, ENTRIES] = None
+            if end := self._follow(path).end:
+                self._watch(end, ENTRIES)
 
-    def grow(self, path: str) -> None:
-        """Arm what has appeared at ``path`` within a tree."""
-        where, name = os.path.split(path)
-        if os.path.islink(path):
-            path = self._follow(name, where).end
-        self.tree(path)
-
-    def tree(self, directory: str) -> None:
+    def _tree(self, directory: str) -> None:
         """Arm a directory and all below it, symlinks followed; nothing for a file or ""."""
         pending = [directory] if directory else []
-        before = len(self.claims)
+        seen: set[int] = set()
+        before = set(self._claims.held)
         while pending:
-            if len(self.claims) - before > MOST:
-                self._refuse(refusal.too_large(directory, MOST))
-                return
             where = pending.pop()
-            wd = self._watch(where)
-            if wd is None or (wd, TREE) in self.claims:
+            wd = self._watch(where, TREE)
+            if wd is None or wd in seen:
                 continue
-            self.claims[wd, TREE] = None
+            seen.add(wd)
+            if len(seen) > self._most:
+                self._note(obstacle.too_large(directory, self._most))
+                self._table.unclaim(self._claims, self._claims.held.keys() - before)
+                self._watch(directory, TREE)
+                return
             for name, link in self._below(where):
                 end = self._follow(name, where).end if link else os.path.join(where, name)
                 if end:
@@ -91,7 +78,7 @@ class Arming:
             with os.scandir(directory) as entries:
                 return [
                     (entry.name, entry.is_symlink())
-                    for entry in entries
+                    for entry in itertools.islice(entries, MOST_ENTRIES)
                     if (entry.is_symlink() or entry.is_dir(follow_symlinks=False))
                     and not self._ignore(entry.name)
                 ]
@@ -101,48 +88,27 @@ class Arming:
     def _follow(self, path: str, directory: str = "/") -> Chain:
         chain = resolve(path, directory)
         for _ in range(PATIENCE):
-            known = len(self.new)
-            claims = self._hops(chain)
-            if claims is not None and known == len(self.new):
-                break
+            known = self._claims.new
+            for hop, name in chain.hops:
+                self._watch(hop, name)
+            if known == self._claims.new:
+                return chain
             before, chain = chain, resolve(path, directory)
-            if claims is not None and chain == before:
-                break
-        else:
-            self.unsettled = True
-        self.claims.update(claims or {})
+            if chain == before:
+                return chain
+        self.unsettled = True
         return chain
 
-    def _hops(self, chain: Chain) -> dict[Claim, None] | None:
-        """Arm each directory of a chain; None when one is not what it was."""
-        wds: dict[str, int | None] = {}
-        claims: dict[Claim, None] = {}
-        for directory, name in chain.hops:
-            if directory not in wds:
-                refused = len(self.refused)
-                wds[directory] = self._watch(directory)
-                if wds[directory] is None and refused == len(self.refused):
-                    return None
-            wd = wds[directory]
-            if wd is not None:
-                claims[wd, name] = None
-        return claims
-
-    def _watch(self, directory: str) -> int | None:
+    def _watch(self, directory: str, wanted: str) -> int | None:
         try:
-            wd, new = self._table.add(directory)
+            watch = self._table.claim(self._claims, directory, wanted)
         except OSError as error:
             if error.errno not in _VANISHED:
-                self._refuse(refusal.no_watch(error, directory))
+                self._note(obstacle.no_watch(error, directory))
             return None
-        if new:
-            self.new.append(wd)
-            file_system = self._foreign(directory)
-            if file_system is not None:
-                self._refuse(refusal.blind(file_system, directory))
-        return wd
+        if watch.blind is not None:
+            self._note(obstacle.blind(watch.blind, directory))
+        return watch.wd
 
-    def _refuse(self, refused: Refused) -> None:
-        if not self._insist:
-            raise refused
-        self.refused.append(refused)
+    def _note(self, found: Obstacle) -> None:
+        self.obstacle = self.obstacle or found

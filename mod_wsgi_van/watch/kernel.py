@@ -53,6 +53,11 @@ class Event(NamedTuple):
     mask: int
     name: str
 
+    @classmethod
+    def lost(cls) -> Event:
+        """The event that says that others were lost."""
+        return cls(-1, IN_Q_OVERFLOW, "")
+
 
 class Inotify:
     """One inotify instance. Every method raises OSError with the errno of the man page."""

@@ -1,12 +1,10 @@
-"""Which keys are interested in which watches, and what an event means to them.
-
-Belongs to the inotify watcher and is used under its lock, except where it says otherwise.
-"""
+"""Which keys want what of which watches: the watches of one inotify instance."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from mod_wsgi_van.files.ignore import Ignore
@@ -14,71 +12,147 @@ from mod_wsgi_van.watch import kernel
 from mod_wsgi_van.watch.kernel import Event, Inotify
 
 # What a key wants of a watch: one name in it, or one of these, which no file name can be.
-TREE = "/**"  # whatever is not ignored, and new directories with all that is in them
+TREE = "/**"  # whatever is not ignored
 ENTRIES = "/*"  # whatever happens to its direct entries
 
 Claim = tuple[int, str]  # wd and what is wanted of it
 
 _GONE = kernel.IN_IGNORED | kernel.IN_UNMOUNT | kernel.IN_MOVE_SELF
-_APPEARED = kernel.IN_CREATE | kernel.IN_MOVED_TO
+_PATHS = 8  # remembered of one inode; a directory may be renamed for ever
 
 
 @dataclass(slots=True, eq=False)
 class Watch:
     """One watched inode.
 
-    ``paths``: by which it was armed, the latest last; more than one with bind mounts and renames.
+    ``paths``: by which it was armed; more than one with bind mounts and renames. ``blind``: the
+    file system that it is on, where others can change it unseen.
     """
 
     wd: int
     paths: tuple[str, ...]
-    wanted: dict[str, set[str]]  # what is wanted -> keys
+    blind: str | None
+    wanted: dict[str, set[str]] = field(default_factory=dict)  # what is wanted -> keys
 
     def keys(self) -> set[str]:
-        return set().union(*self.wanted.values())
+        return set().union(*tuple(self.wanted.values()))
 
 
-@dataclass(slots=True)
-class News:
-    """What a batch of events means."""
+@dataclass(eq=False, slots=True)
+class Claims:
+    """What one arming has claimed so far.
 
-    stale: dict[str, None] = field(default_factory=dict)  # a set that keeps the order
-    rearm: dict[str, None] = field(default_factory=dict)  # stale, and its paths may lead elsewhere
-    grown: dict[tuple[str, str], None] = field(default_factory=dict)  # key, new path in its tree
+    ``gone``: watches that were removed while inotify_add_watch(2) was called, which may have
+    returned one of them; no number is given twice.
+    """
+
+    key: str
+    serial: int
+    held: dict[Claim, None] = field(default_factory=dict)
+    gone: set[int] = field(default_factory=set)
+    new: int = 0  # how many claims the key did not have before: no event told it of changes there
+
+
+@dataclass(slots=True, eq=False)
+class _Held:
+    """What a key holds, and the arming that it comes from."""
+
+    serial: int
+    claims: dict[Claim, None]
 
 
 class Table:
-    """The watches of one inotify instance."""
+    """Claims are made by whoever arms a key; the reader asks which keys an event concerns.
 
-    def __init__(self, inotify: Inotify, ignore: Ignore) -> None:
+    ``_lock`` guards every change but one: the reader takes out what the kernel has removed. Nothing
+    is looked up in the file system while the lock is held. The reader never takes it: each of its
+    steps is one atomic operation, and what it may miss for that is seen by who arms, who measures
+    afterwards.
+    """
+
+    def __init__(
+        self, inotify: Inotify, ignore: Ignore, foreign: Callable[[str], str | None]
+    ) -> None:
         self._inotify = inotify
         self._ignore = ignore
+        self._foreign = foreign
+        self._lock = threading.Lock()
         self._watches: dict[int, Watch] = {}
+        self._keys: dict[str, _Held] = {}
+        self._under_way: set[Claims] = set()
+        self._serial = 0
 
     def __len__(self) -> int:
         return len(self._watches)
 
-    def add(self, directory: str) -> tuple[int, bool]:
-        """Watch a directory; return its wd and whether it is a new one. Raises OSError.
+    def keys(self) -> list[str]:
+        return list(self._keys)
 
-        The kernel is asked each time: only it knows which inode the path leads to now.
+    def begin(self, key: str) -> Claims:
+        """Begin to arm ``key``; ``end`` follows, however it went."""
+        with self._lock:
+            self._serial += 1
+            claims = Claims(key, self._serial)
+            self._keys.setdefault(key, _Held(0, {}))
+            self._under_way.add(claims)
+            return claims
+
+    def claim(self, claims: Claims, directory: str, wanted: str) -> Watch:
+        """Watch a directory, from now on, for what is ``wanted`` of it; raises OSError.
+
+        May wait for the file system, and so is called without the lock.
         """
-        wd = self._inotify.add(directory)
-        watch = self._watches.get(wd)
-        if watch is None:
-            self._watches[wd] = Watch(wd, (directory,), {})
-            return wd, True
-        if watch.paths[-1] != directory:
-            others = (path for path in watch.paths if path != directory)
-            watch.paths = (*others, directory)
-        return wd, False
+        while True:
+            claims.gone.clear()
+            wd = self._inotify.add(directory)
+            known = self._watches.get(wd)
+            blind = self._foreign(directory) if known is None else known.blind
+            with self._lock:
+                watch = self._watches.setdefault(wd, Watch(wd, (directory,), blind))
+                if directory not in watch.paths:
+                    watch.paths = (*watch.paths, directory)[-_PATHS:]
+                keys = watch.wanted.setdefault(wanted, set())
+                new = claims.key not in keys
+                keys.add(claims.key)
+                if wd in claims.gone:  # last: whoever takes the watch out after this finds the key
+                    self._watches.pop(wd, None)
+                    continue
+                claims.new += new
+                claims.held[wd, wanted] = None
+                return watch
 
-    def claim(self, key: str, claims: Iterable[Claim]) -> None:
-        for wd, wanted in claims:
-            self._watches[wd].wanted.setdefault(wanted, set()).add(key)
+    def unclaim(self, claims: Claims, some: Iterable[Claim]) -> None:
+        """Take back some of what was claimed."""
+        with self._lock:
+            for claim in some:
+                del claims.held[claim]
+                self._release(claims.key, (claim,))
 
-    def release(self, key: str, claims: Iterable[Claim]) -> None:
-        """Take claims back; a watch that nobody wants any more goes."""
+    def end(self, claims: Claims) -> None:
+        """Let go of what the key held before, unless a later arming has ended meanwhile."""
+        with self._lock:
+            self._under_way.discard(claims)
+            held = self._keys.get(claims.key)
+            if held is None:  # removed meanwhile
+                self._release(claims.key, claims.held)
+            elif held.serial > claims.serial:
+                held.claims |= claims.held  # the next arming sorts them out
+            else:
+                kept = set(claims.held)
+                for other in self._under_way:  # another thread arms the key too
+                    if other.key == claims.key:
+                        kept |= other.held.keys()
+                self._keys[claims.key] = _Held(claims.serial, claims.held)
+                self._release(claims.key, held.claims.keys() - kept)
+
+    def remove(self, key: str) -> None:
+        with self._lock:
+            held = self._keys.pop(key, None)
+            if held is not None:
+                self._release(key, held.claims)
+
+    def _release(self, key: str, claims: Iterable[Claim]) -> None:
+        """With the lock held: take claims back; a watch that nobody wants any more goes."""
         for wd, wanted in claims:
             watch = self._watches.get(wd)
             if watch is None:
@@ -88,78 +162,41 @@ class Table:
                 keys.discard(key)
                 if not keys:
                     del watch.wanted[wanted]
-            self.prune((wd,))
+            if not watch.wanted:
+                self._inotify.remove(wd)  # first: no arming is given its number once it was told
+                self._drop(wd)
 
-    def living(self, claims: Iterable[Claim]) -> Iterator[Claim]:
-        """Those claims whose watch the kernel has not taken away."""
-        return (claim for claim in claims if claim[0] in self._watches)
+    def _drop(self, wd: int) -> Watch | None:
+        for claims in tuple(self._under_way):
+            claims.gone.add(wd)
+        return self._watches.pop(wd, None)
 
-    def prune(self, wds: Iterable[int]) -> None:
-        """Remove those watches that nobody wants."""
-        for wd in wds:
-            watch = self._watches.get(wd)
-            if watch is not None and not watch.wanted:
-                del self._watches[wd]
-                self._inotify.remove(wd)
-
-    def concerned(self, event: Event) -> tuple[str, ...]:
-        """Return the keys that an event is about: what can be told without the lock.
-
-        Each step is one atomic operation. What changes meanwhile, and directories that are gone,
-        are left to ``match``, which misses nothing.
-        """
-        watch = self._watches.get(event.wd)
-        if watch is None or event.mask & _GONE:
-            return ()
+    def concerned(self, event: Event) -> Iterable[str]:
+        """Return the keys that an event is about; from the reader."""
+        ended = event.mask & kernel.IN_IGNORED
+        watch = self._drop(event.wd) if ended else self._watches.get(event.wd)
+        if watch is None:
+            return ()  # removed meanwhile
+        if event.mask & _GONE:  # its path leads elsewhere now, or nowhere
+            return watch.keys()
         wanted = watch.wanted
         keys = (*wanted.get(ENTRIES, ()), *(wanted.get(event.name, ()) if event.name else ()))
         if TREE in wanted and not (event.name and self._ignore(event.name)):
             keys += tuple(wanted.get(TREE, ()))
         return keys
 
-    def match(self, event: Event, news: News) -> None:
-        """Add to ``news`` what one event means; not for overflows."""
-        watch = self._watches.get(event.wd)
-        if watch is None:
-            return  # removed meanwhile
-        if event.mask & _GONE:
-            self._gone(watch, event, news)
-            return
-        if event.name:
-            news.rearm.update(dict.fromkeys(watch.wanted.get(event.name, ())))
-        news.stale.update(dict.fromkeys(watch.wanted.get(ENTRIES, ())))
-        keys = watch.wanted.get(TREE)
-        if keys and not (event.name and self._ignore(event.name)):
-            self._tree(watch, event, keys, news)
-
-    def _gone(self, watch: Watch, event: Event, news: News) -> None:
-        """Its path leads elsewhere now, or nowhere."""
-        wanted = watch.wanted
-        if event.mask & kernel.IN_IGNORED:
-            del self._watches[watch.wd]
-            if wanted.keys() == {TREE}:  # deleted within a tree: nothing left to arm in it
-                news.stale.update(dict.fromkeys(wanted[TREE]))
-                return
-        news.rearm.update(dict.fromkeys(watch.keys()))
-
-    def _tree(self, watch: Watch, event: Event, keys: set[str], news: News) -> None:
-        news.stale.update(dict.fromkeys(keys))
-        if event.mask & _APPEARED:
-            path = os.path.join(watch.paths[-1], event.name)
-            news.grown.update(dict.fromkeys((key, path) for key in keys))
-        elif event.mask & kernel.IN_MOVED_FROM and event.mask & kernel.IN_ISDIR:
-            news.rearm.update(dict.fromkeys(keys))  # its watches have to go
-
-    def mounted(self, points: Iterable[str], news: News) -> None:
-        """Add to ``news`` the keys whose paths lead through one of these mount points."""
+    def mounted(self, points: Iterable[str]) -> set[str]:
+        """Return the keys whose paths lead through one of these mount points; from the reader."""
+        found: set[str] = set()
         for point in points:
             below = point.rstrip("/") + "/"
             parent, name = os.path.split(point)
-            for watch in self._watches.values():
+            for watch in tuple(self._watches.values()):
                 for path in watch.paths:
                     if path == point or path.startswith(below):
-                        news.rearm.update(dict.fromkeys(watch.keys()))
+                        found |= watch.keys()
                     elif path == parent:
-                        news.rearm.update(dict.fromkeys(watch.wanted.get(name, ())))
+                        found.update(tuple(watch.wanted.get(name, ())))
                         if not self._ignore(name):
-                            news.rearm.update(dict.fromkeys(watch.wanted.get(TREE, ())))
+                            found.update(tuple(watch.wanted.get(TREE, ())))
+        return found

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mod_wsgi_van.files.ignore import Ignore
-from mod_wsgi_van.files.target import Target
+from mod_wsgi_van import Router
 from mod_wsgi_van.interpreter.interval import INTERVAL, Hurry
-from mod_wsgi_van.watch.polling import Polling
 from tests.support.client import get, wait_for
 from tests.support.vhosts import app, deploy, hangs, release
 from tests.support.waiting import wait
@@ -48,17 +47,22 @@ def test_a_load_and_a_reload_hurry(tmp_path: Path, make_router: Any) -> None:
     wait(lambda: now() == USUAL)
 
 
-def test_a_poller_hurries(tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    site.mkdir()
-    seen: list[float] = []
-    polling = Polling(lambda key: seen.append(now()), ignore=Ignore(), update_interval=0.05)
-    polling.add("site", Target(str(site)))
-    polling.start()
-    site.rename(tmp_path / "gone")
-    wait(lambda: set(seen) == {INTERVAL})
+def test_a_poller_hurries(tmp_path: Path, make_router: Any) -> None:
+    seen: set[float] = set()
+
+    class Recording(Router):
+        def get_version(self, path: Path) -> object:
+            if threading.current_thread().name == "van-files":
+                seen.add(now())
+            return super().get_version(path)
+
+    deploy(tmp_path, "a.test", release(tmp_path, "a.test", 1, app("1")))
+    router = make_router(Recording, watch="polling", update_interval=0.05)
+    assert get(router.application, "a.test").body == "1"
+    wait(lambda: seen)
+    assert seen == {INTERVAL}
     wait(lambda: now() == USUAL)
-    polling.stop()
+    router.shutdown()
     assert now() == USUAL
 
 

@@ -19,7 +19,7 @@ import pytest
 
 from mod_wsgi_van import Router
 from mod_wsgi_van.reload.loader import Loader
-from mod_wsgi_van.sites.table import AppCache
+from mod_wsgi_van.sites.table import Sites
 from tests.support.client import get, wait_for
 from tests.support.log import logged
 from tests.support.venvs import make_venv
@@ -82,15 +82,15 @@ def test_a_reload_that_finds_the_vhost_gone_retires_the_old_release(
 def test_a_vhost_made_while_it_is_found_unknown(
     tmp_path: Path, make_router: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forget = AppCache.forget
+    forget = Sites.mark_missing
 
-    def forget_later(self: AppCache, slot: Any, *arguments: Any) -> Any:
+    def forget_later(self: Sites, missing: Any, *arguments: Any) -> Any:
         site(tmp_path, "a.test", "made")
         time.sleep(0.3)  # the thread was preempted; the event comes and goes
-        return forget(self, slot, *arguments)
+        return forget(self, missing, *arguments)
 
     router = make_router(sweep_interval=0)
-    monkeypatch.setattr(AppCache, "forget", forget_later)
+    monkeypatch.setattr(Sites, "mark_missing", forget_later)
     get(router.application, "a.test")
     monkeypatch.undo()
     wait_for(router.application, "a.test", "made")
@@ -229,7 +229,7 @@ def test_nothing_spins_when_a_vhost_with_a_pending_edit_goes(
     block.set()
     two = release(tmp_path, "a.test", 2, app("2"))
     deploy(tmp_path, "a.test", two)  # a reload that hangs in the hook, and is late
-    wait(lambda: logged(caplog, "VAN004"), "the line that it is late")
+    wait(lambda: logged(caplog, "VAN017"), "the line that it is late")
     (two / "wsgi" / "edit.py").write_text("")  # an edit, pending for a second
     time.sleep(0.2)
     os.unlink(tmp_path / "a.test")
@@ -265,9 +265,9 @@ def test_an_import_that_writes_and_hangs_is_not_started_again_and_again(
     """
     source = textwrap.dedent(source) + hangs(tmp_path / "go")
     write(tmp_path / "a.test" / "wsgi" / "app.py", source + app("1"))
-    router = make_router(load_timeout=0.2, sweep_interval=0.3)
+    router = make_router(load_timeout=1, sweep_interval=0.3)
     assert get(router.application, "a.test").status == 503
-    time.sleep(2)
+    time.sleep(3.5)
     assert len((tmp_path / "begun").read_text()) <= 2
     (tmp_path / "a.test" / "wsgi" / "app.py").write_text(app("mended"))
     wait_for(router.application, "a.test", "mended")
@@ -467,7 +467,7 @@ def test_a_vhost_that_is_loaded_while_the_reloader_finds_it(
 
     def exists(loader: Loader, path: Path) -> bool:
         is_there = real(loader, path)
-        if is_there and threading.current_thread().name == "van-reloader":
+        if is_there and threading.current_thread().name == "van-files":
             found.set()
             if deployed_again:
                 begun.set()

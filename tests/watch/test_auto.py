@@ -5,25 +5,20 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import threading
-from collections.abc import Callable
+import shutil
 from pathlib import Path
 
 import pytest
 
-from mod_wsgi_van.files import version
 from mod_wsgi_van.files.ignore import Ignore
 from mod_wsgi_van.files.target import Target
-from mod_wsgi_van.files.version import Version
-from mod_wsgi_van.watch import Watcher, open_watcher
-from mod_wsgi_van.watch.auto import Auto
+from mod_wsgi_van.watch import Watcher
 from mod_wsgi_van.watch.filesystem import foreign
 from mod_wsgi_van.watch.kernel import Inotify
+from tests.support.descriptors import descriptors
 from tests.support.links import swap
-from tests.watch.conftest import INTERVAL, no_inotify
-from tests.watch.probe import Probe, Reports, release
-
-Opened = Callable[[Callable[[Reports], Watcher]], Probe]
+from tests.watch.conftest import Opened, no_inotify
+from tests.watch.probe import INTERVAL, release
 
 
 class Limited(Inotify):
@@ -68,16 +63,6 @@ class Limits:
         return self.made[-1]
 
 
-def _auto(reports: Reports, **further: object) -> Auto:
-    settings = {"ignore": Ignore(), "update_interval": INTERVAL, **further}
-    return Auto(reports, **settings)  # type: ignore[arg-type]
-
-
-def _polled(watcher: Watcher, key: str) -> bool:
-    assert isinstance(watcher, Auto)
-    return watcher.polled(key)
-
-
 @pytest.mark.parametrize(
     ("number", "code", "remedy"),
     [
@@ -96,15 +81,15 @@ def test_no_watch_midway(
 ) -> None:
     limits = Limits()
     with caplog.at_level(logging.WARNING):
-        probe = opened(lambda reports: _auto(reports, make=limits))
+        probe = opened(make=limits)
         first = release(tmp_path / "base/first")
         probe.add("first", first)
         limits.last.room, limits.last.number = 0, number
         late = [release(tmp_path / f"base/late{n}") for n in range(3)]
         for n, wsgi in enumerate(late):
             probe.add(f"late{n}", wsgi)
-            assert _polled(probe.watcher, f"late{n}")
-    assert not _polled(probe.watcher, "first")
+            assert probe.polled(f"late{n}")
+    assert not probe.polled("first")
     assert len(caplog.records) == 1
     assert code in caplog.text
     assert remedy in caplog.text
@@ -114,33 +99,46 @@ def test_no_watch_midway(
 
     limits.last.room = 10_000
     probe.add("room", release(tmp_path / "base/room"))
-    assert not _polled(probe.watcher, "room")
+    assert not probe.polled("room")
 
 
 def test_no_watch_for_the_new_release(opened: Opened, tmp_path: Path) -> None:
     limits = Limits()
-    probe = opened(lambda reports: _auto(reports, make=limits))
+    probe = opened(make=limits)
     release(tmp_path / "base/.builds/1")
     (tmp_path / "base/host").symlink_to(".builds/1")
     wsgi = tmp_path / "base/host/wsgi"
     probe.add("host", wsgi)
-    assert not _polled(probe.watcher, "host")
+    assert not probe.polled("host")
     limits.last.room = 0
     release(tmp_path / "base/.builds/2")
     probe.expect("host", lambda: swap(tmp_path / "base/host", ".builds/2"))
-    assert _polled(probe.watcher, "host")
+    assert probe.polled("host")
     probe.expect("host", lambda: (wsgi / "package/x.py").write_text("x = 1\n"))
 
 
 def test_no_watch_for_a_new_package(opened: Opened, tmp_path: Path) -> None:
     limits = Limits()
-    probe = opened(lambda reports: _auto(reports, make=limits))
+    probe = opened(make=limits)
     wsgi = release(tmp_path / "host")
     probe.add("host", wsgi)
     limits.last.room = 0
     probe.expect("host", lambda: (wsgi / "new").mkdir())
-    assert _polled(probe.watcher, "host")
+    assert probe.polled("host")
     probe.expect("host", lambda: (wsgi / "new/x.py").write_text("x = 1\n"))
+
+
+def test_too_many_directories_and_back(opened: Opened, tmp_path: Path) -> None:
+    probe = opened(most=20)
+    wsgi = release(tmp_path / "host")
+    probe.add("host", wsgi)
+    many = [wsgi / f"package/new{number}" for number in range(30)]
+    probe.expect("host", lambda: [each.mkdir() for each in many])
+    assert probe.polled("host")
+    probe.expect("host", lambda: (many[-1] / "x.py").write_text("x = 1\n"))
+    probe.expect("host", lambda: shutil.rmtree(wsgi / "package"))
+    assert not probe.polled("host")
+    probe.expect("host", lambda: (wsgi / "app.py").write_text("x = 1\n"))
 
 
 def test_no_instance_and_back(
@@ -149,40 +147,39 @@ def test_no_instance_and_back(
     limits = Limits()
     limits.available = False
     with caplog.at_level(logging.WARNING):
-        probe = opened(lambda reports: _auto(reports, make=limits, retry=0.0))
+        probe = opened(make=limits, retry=0.0)
         wsgi = release(tmp_path / "host")
         probe.add("host", wsgi)
     assert [record.getMessage()[:6] for record in caplog.records] == ["VAN020"]
     assert "fs.inotify.max_user_instances" in caplog.text
     probe.expect("host", lambda: (wsgi / "app.py").write_text("x = 1\n"))
+    assert probe.polled("host")
     limits.available = True
-    probe.add("new", wsgi)
-    assert not _polled(probe.watcher, "new")
-    assert _polled(probe.watcher, "host")
-    probe.expect("host", lambda: (wsgi / "app.py").write_text("x = 22\n"))
-    assert probe.reports.wait("new", 0)
+    probe.add("new", wsgi)  # asks again
+    assert not probe.watcher.polled()
+    assert len(limits.made) == 1
+    for key in ("host", "new"):
+        probe.expect(key, lambda: (wsgi / "app.py").write_text(os.urandom(9).hex()))
 
 
-def test_added_before_a_start_that_fails(tmp_path: Path) -> None:
-    wsgi = release(tmp_path / "host")
-    reports = Reports()
-    watcher = _auto(reports, make=no_inotify)
-    watcher.add("host", Target(str(wsgi)))
-    watcher.start()
-    try:
-        assert watcher.polled("host")
-        count = reports.counts["host"]
-        swap(wsgi / "app.py", "../other.py")
-        assert reports.wait("host", count)
-    finally:
-        watcher.stop()
+def test_it_is_not_asked_for_all_the_time(opened: Opened, tmp_path: Path) -> None:
+    asked = 0
+
+    def refuse() -> Inotify:
+        nonlocal asked
+        asked += 1
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    probe = opened(make=refuse)
+    probe.add("host", release(tmp_path / "host"))
+    assert asked == 1
 
 
 def test_no_inotify_in_this_system(
     opened: Opened, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        probe = opened(lambda reports: _auto(reports, make=no_inotify))
+        probe = opened(make=no_inotify)
         wsgi = release(tmp_path / "host")
         probe.add("host", wsgi)
     assert len(caplog.records) == 1
@@ -202,16 +199,16 @@ def test_by_type_of_file_system(
         return "NFS" if Path(directory).is_relative_to(remote) else foreign(directory)
 
     with caplog.at_level(logging.WARNING):
-        probe = opened(lambda reports: _auto(reports, foreign=on_nfs))
+        probe = opened(foreign=on_nfs)
         probe.add("local", local)
         probe.add("one", remote / "one/wsgi")
         probe.add("two", tmp_path / "two/wsgi")
-    assert [_polled(probe.watcher, key) for key in ("local", "one", "two")] == [False, True, True]
+    assert [probe.polled(key) for key in ("local", "one", "two")] == [False, True, True]
     assert [record.getMessage()[:6] for record in caplog.records] == ["VAN022"]
     for key in ("one", "two"):
         probe.expect(key, lambda: (remote / "one/wsgi/app.py").write_text(f"{os.urandom(4)!r}"))
-    probe.watcher.remove("two")
-    probe.watcher.remove("one")
+    probe.remove("two")
+    probe.remove("one")
     probe.expect_nothing(lambda: (remote / "one/wsgi/app.py").write_text("gone"))
 
 
@@ -219,84 +216,81 @@ def test_it_is_said_once_which_watcher_is_used(
     opened: Opened, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
-        opened(lambda reports: _auto(reports))
+        opened()
     assert [record.getMessage() for record in caplog.records] == ["watching with inotify"]
 
 
+def test_a_polled_key_has_events_of_its_local_hops(opened: Opened, tmp_path: Path) -> None:
+    for number in (1, 2):
+        release(tmp_path / f"remote/{number}")
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base/host").symlink_to("../remote/1")
+
+    def on_nfs(directory: str) -> str | None:
+        return "NFS" if Path(directory).is_relative_to(tmp_path / "remote") else None
+
+    probe = opened(foreign=on_nfs, interval=60.0)
+    probe.add("host", tmp_path / "base/host/wsgi")
+    assert probe.polled("host")
+    hints = probe.hints["host"]
+    probe.expect("host", lambda: swap(tmp_path / "base/host", "../remote/2"))
+    assert probe.hints["host"] > hints
+    assert probe.polled("host")
+    release(tmp_path / "local")
+    probe.expect("host", lambda: swap(tmp_path / "base/host", "../local"))
+    assert not probe.polled("host")
+
+
 @pytest.mark.parametrize(
-    ("setting", "variable", "name"),
+    ("setting", "variable", "inotify"),
     [
-        ("auto", None, "auto"),
-        ("inotify", None, "inotify"),
-        ("polling", None, "polling"),
-        ("auto", "polling", "polling"),
-        ("inotify", "polling", "polling"),
-        ("polling", "auto", "auto"),
-        ("polling", "", "polling"),
+        ("auto", None, True),
+        ("inotify", None, True),
+        ("polling", None, False),
+        ("auto", "polling", False),
+        ("inotify", "polling", False),
+        ("polling", "auto", True),
+        ("polling", "", False),
     ],
 )
-def test_open_watcher(
-    monkeypatch: pytest.MonkeyPatch, setting: str, variable: str | None, name: str
+def test_the_setting_and_the_variable(
+    opened: Opened,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    setting: str,
+    variable: str | None,
+    inotify: bool,
 ) -> None:
     monkeypatch.delenv("MOD_WSGI_VAN_WATCH", raising=False)
     if variable is not None:
         monkeypatch.setenv("MOD_WSGI_VAN_WATCH", variable)
-    watcher = open_watcher(setting, Reports(), ignore=Ignore(), update_interval=1.0)
-    assert watcher.name == name  # type: ignore[attr-defined]
+    probe = opened(setting=setting)
+    probe.add("host", release(tmp_path / "host"))
+    assert probe.polled("host") is not inotify
+    assert any("inotify" in target for target in descriptors().values()) is inotify
 
 
 @pytest.mark.parametrize(("setting", "variable"), [("kqueue", ""), ("auto", "kqueue")])
-def test_open_watcher_refuses(monkeypatch: pytest.MonkeyPatch, setting: str, variable: str) -> None:
+def test_an_unknown_setting(monkeypatch: pytest.MonkeyPatch, setting: str, variable: str) -> None:
     monkeypatch.setenv("MOD_WSGI_VAN_WATCH", variable)
     with pytest.raises(ValueError, match="auto, inotify, polling"):
-        open_watcher(setting, Reports(), ignore=Ignore(), update_interval=1.0)
+        Watcher(str, setting=setting, ignore=Ignore(), update_interval=1.0)
 
 
-def test_polling_never_touches_inotify(tmp_path: Path) -> None:
-    watcher = open_watcher("polling", Reports(), ignore=Ignore(), update_interval=INTERVAL)
-    watcher.start()
-    watcher.add("host", Target(str(release(tmp_path / "host"))))
-    links = [str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
-    watcher.stop()
-    assert not any("inotify" in link for link in links)
-
-
-def test_a_key_that_is_slow_to_measure_delays_no_other(
-    opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_armed_after_the_end_nothing_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    remote, go, begun = tmp_path / "remote", threading.Event(), threading.Event()
-    real = version.measure
-    waited: list[bool] = []
+    """The descriptor is closed by then, which is no obstacle that an operator can remove."""
+    stopped: list[Watcher] = []
 
-    def measure(target: Target, ignore: Ignore) -> Version:
-        if Path(target.path).is_relative_to(remote):
-            begun.set()
-            waited.append(go.wait(20))
-        return real(target, ignore)
+    class Stopping(Inotify):
+        def add(self, directory: str) -> int:
+            stopped[0].stop()
+            return super().add(directory)
 
-    monkeypatch.setattr(version, "measure", measure)
-    probe = opened(
-        lambda reports: _auto(
-            reports,
-            foreign=lambda path: "NFS" if Path(path).is_relative_to(remote) else foreign(path),
-        )
-    )
-    far = release(remote)
-    slow = threading.Thread(target=probe.watcher.add, args=("far", Target(str(far))))
-    gone = threading.Thread(target=probe.watcher.add, args=("gone", Target(str(far))))
-    slow.start()
-    gone.start()
-    assert begun.wait(20)
-    near = release(tmp_path / "near")
-    try:
-        probe.add("near", near)
-        probe.expect("near", lambda: (near / "package/x.py").write_text("x = 1\n"))
-        probe.watcher.remove("gone")
-    finally:
-        go.set()
-    slow.join()
-    gone.join()
-    assert all(waited), "something waited for the slow one"
-    assert _polled(probe.watcher, "far")
-    assert not _polled(probe.watcher, "gone")
-    probe.expect("far", lambda: (far / "package/x.py").write_text("x = 1\n"))
+    watcher = Watcher(str, ignore=Ignore(), update_interval=INTERVAL, make=Stopping)
+    stopped.append(watcher)
+    with caplog.at_level(logging.WARNING):
+        watcher.start()
+        watcher.arm("host", Target(str(release(tmp_path / "host"))))
+    assert not caplog.records

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import subprocess
@@ -17,7 +16,6 @@ from mod_wsgi_van.files.target import Target
 from tests.support.children import in_child
 from tests.support.links import exchange, swap
 from tests.support.threads import busy
-from tests.support.waiting import wait
 from tests.watch.probe import Probe, release
 
 
@@ -73,14 +71,14 @@ def test_renamed_away_and_another_event_at_once(probe: Probe, base: Path) -> Non
     probe.add("host", base / "host/wsgi")
     probe.add("other", base / "other/wsgi")
 
-    before = probe.reports.counts["host"]
+    before = probe.changes["host"]
 
     def both() -> None:
         (base / "other").rename(base.parent / "gone")
         swap(base / "host", ".builds/host/2")
 
     probe.expect("other", both)
-    assert probe.reports.wait("host", before)
+    probe.wait_for_change("host", before)
 
 
 @pytest.fixture
@@ -157,20 +155,6 @@ def test_all_of_base_is_made_later(probe: Probe, tmp_path: Path) -> None:
     probe.expect("host", lambda: (path / "app.py").write_text("app = 2\n"))
 
 
-def test_a_callback_that_raises(probe: Probe, base: Path, caplog: pytest.LogCaptureFixture) -> None:
-    probe.add("host", base / "host/wsgi")
-
-    def fail() -> None:
-        raise ValueError("from the callback")
-
-    probe.reports.action = fail
-    with caplog.at_level(logging.ERROR):
-        probe.expect("host", lambda: swap(base / "host", ".builds/host/2"))
-    probe.reports.action = None
-    assert "from the callback" in caplog.text
-    probe.expect("host", lambda: swap(base / "host", ".builds/host/1"))
-
-
 @pytest.mark.parametrize("verb", ["stop", "after_fork"])
 def test_a_forked_child_takes_nothing_from_its_parent(probe: Probe, base: Path, verb: str) -> None:
     probe.add("host", base / "host/wsgi")
@@ -183,11 +167,11 @@ def test_a_forked_child_starts_its_own(probe: Probe, base: Path) -> None:
     probe.add("host", base / "host/wsgi")
 
     def test() -> None:
-        probe.watcher.after_fork()
+        probe.after_fork()
         probe.start()
         probe.add("host", base / "host/wsgi")
         probe.expect("host", lambda: swap(base / "host", ".builds/host/2"))
-        probe.watcher.stop()
+        probe.stop()
 
     in_child(test)
     probe.expect("host", lambda: swap(base / "host", ".builds/host/1"))
@@ -352,11 +336,12 @@ def test_remove(probe: Probe, base: Path) -> None:
     probe.watcher.remove("unknown")
     probe.add("host", base / "host/wsgi")
     probe.add("same", base / "host/wsgi")
-    probe.watcher.remove("host")
-    before = probe.reports.counts["host"]
+    probe.remove("host")
+    before = probe.hints["host"], probe.changes["host"]
     probe.expect("same", lambda: swap(base / "host", ".builds/host/2"))
-    assert probe.reports.counts["host"] == before
-    probe.watcher.remove("same")
+    probe.expect("same", lambda: (base / "host/wsgi/app.py").write_text("app = 2\n"))
+    assert (probe.hints["host"], probe.changes["host"]) == before
+    probe.remove("same")
     probe.expect_nothing(lambda: swap(base / "host", ".builds/host/1"))
 
 
@@ -364,16 +349,8 @@ def test_stop_twice_and_verbs_after_it(probe: Probe, base: Path) -> None:
     probe.watcher.stop()
     probe.watcher.stop()
     threads = threading.active_count()
-    probe.watcher.add("host", Target(str(base / "host/wsgi")))
+    probe.watcher.arm("host", Target(str(base / "host/wsgi")))
     probe.watcher.start()
+    assert "host" not in probe.watcher.polled()
     probe.watcher.remove("host")
     assert threading.active_count() == threads
-
-
-def test_stop_in_the_callback(probe: Probe, base: Path) -> None:
-    threads = [thread for thread in threading.enumerate() if thread.name.startswith("van-")]
-    assert threads
-    probe.add("host", base / "host/wsgi")
-    probe.reports.action = probe.watcher.stop
-    swap(base / "host", ".builds/host/2")
-    wait(lambda: not any(thread.is_alive() for thread in threads))

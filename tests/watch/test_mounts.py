@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from mod_wsgi_van.files.ignore import Ignore
-from mod_wsgi_van.watch import Watcher
-from mod_wsgi_van.watch.auto import Auto
 from mod_wsgi_van.watch.filesystem import foreign, mounts
-from tests.watch.conftest import INTERVAL
-from tests.watch.probe import Probe, Reports, release
+from tests.support.waiting import DEADLINE, wait
+from tests.watch.conftest import Opened
+from tests.watch.probe import Probe, next_tick, release
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
 
@@ -104,14 +103,14 @@ def test_foreign(tmp_path: Path, bindfs: Path) -> None:
 
 
 def test_a_change_behind_a_fuse_mount(
-    opened: Callable[[Callable[[Reports], Watcher]], Probe],
+    opened: Opened,
     tmp_path: Path,
     bindfs: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     behind = release(tmp_path / "elsewhere/host")
     with caplog.at_level(logging.WARNING):
-        probe = opened(lambda stale: Auto(stale, ignore=Ignore(), update_interval=INTERVAL))
+        probe = opened()
         (tmp_path / "host").symlink_to("fuse/host")
         probe.add("host", tmp_path / "host/wsgi")
         probe.add("same", bindfs / "host/wsgi")
@@ -123,11 +122,11 @@ def test_a_change_behind_a_fuse_mount(
 
 
 def test_a_fuse_mount_over_what_inotify_watched(
-    opened: Callable[[Callable[[Reports], Watcher]], Probe], tmp_path: Path, mount: Mount
+    opened: Opened, tmp_path: Path, mount: Mount
 ) -> None:
     wsgi = release(tmp_path / "base/host")
     behind = release(tmp_path / "elsewhere/host")
-    probe = opened(lambda stale: Auto(stale, ignore=Ignore(), update_interval=INTERVAL))
+    probe = opened()
     probe.add("host", wsgi)
     probe.expect("host", lambda: _over(tmp_path, mount))
     probe.expect("host", lambda: (behind / "package/x.py").write_text("x = 1\n"))
@@ -135,3 +134,43 @@ def test_a_fuse_mount_over_what_inotify_watched(
 
 def _over(tmp_path: Path, mount: Mount) -> None:
     mount(tmp_path / "base", "bindfs", "-o", "nonempty", str(tmp_path / "elsewhere"))
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The process behind a FUSE mount at tmp_path/fuse, of tmp_path/elsewhere."""
+    (tmp_path / "elsewhere").mkdir()
+    point = tmp_path / "fuse"
+    point.mkdir()
+    with subprocess.Popen(["bindfs", "-f", str(tmp_path / "elsewhere"), str(point)]) as process:
+        try:
+            wait(point.is_mount, "the mount")
+            yield process
+        finally:
+            process.send_signal(signal.SIGCONT)
+            subprocess.run(["umount", "-l", point], check=True)
+            process.wait(DEADLINE)
+
+
+def test_a_file_server_that_does_not_answer(
+    opened: Opened, tmp_path: Path, server: subprocess.Popen[bytes]
+) -> None:
+    """The sites elsewhere are watched on, new ones too, and its own once it answers again."""
+    behind, near = release(tmp_path / "elsewhere/host"), release(tmp_path / "near")
+    probe = opened()
+    probe.add("far", tmp_path / "fuse/host/wsgi")
+    probe.add("near", near)
+    server.send_signal(signal.SIGSTOP)
+    wait(lambda: probe.errands.absent(probe.sites_by_key["far"]), "a thread that hangs")
+    far = probe.changes["far"]
+    (behind / "package/x.py").write_text("x = 1\n")
+    probe.add("new", release(tmp_path / "new"), settle=False)
+    for key, path in {"near": near, "new": tmp_path / "new/wsgi"}.items():
+        before = probe.changes[key]
+        next_tick()
+        (path / "package/x.py").write_text("x = 1\n")
+        probe.wait_for_change(key, before)
+    assert probe.changes["far"] == far
+    server.send_signal(signal.SIGCONT)
+    probe.wait_for_change("far", far)
+    probe.expect("far", lambda: (behind / "package/x.py").write_text("x = 22\n"))

@@ -15,15 +15,17 @@ WATCH = """
 import os, sys, threading
 sys.path[:] = {path!r}
 from mod_wsgi_van.files.ignore import Ignore
-from mod_wsgi_van.watch import open_watcher
+from mod_wsgi_van.watch import Watcher
 from mod_wsgi_van.files.target import Target
 seen = threading.Event()
-watcher = open_watcher({setting!r}, lambda key: seen.set(), ignore=Ignore(), update_interval=0.02)
+watcher = Watcher(
+    lambda key: seen.set(), setting={setting!r}, ignore=Ignore(), update_interval=0.02
+)
 watcher.start()
-watcher.add("host", Target({wsgi!r}))
+watcher.arm("host", Target({wsgi!r}))
 with open({wsgi!r} + "/app.py", "a") as file:
     file.write("#" * 9)
-assert seen.wait(20)
+assert watcher.polled() or seen.wait(20)
 """
 STOP = """
 watcher.stop()

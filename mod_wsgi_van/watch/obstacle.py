@@ -1,4 +1,4 @@
-"""Why inotify cannot be used: for everything, or for one directory."""
+"""What keeps inotify from being used: for everything, or for one directory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 _SYSCTL = "fs.inotify.{}"
 
 
-class Refused(Exception):
+class Obstacle(Exception):
     """inotify cannot watch what is concerned; the text names the limit and the remedy.
 
     ``code`` is stable; ``kind`` tells apart what is worth a line of its own in the log.
@@ -22,12 +22,12 @@ class Refused(Exception):
         self.kind = kind
 
 
-def no_instance(error: OSError) -> Refused:
+def no_instance(error: OSError) -> Obstacle:
     """inotify_init1(2) failed."""
     if error.errno in (errno.ENOSYS, errno.EPERM):
-        return Refused("VAN023", "missing", f"this system has no inotify ({error.strerror})")
+        return Obstacle("VAN023", "missing", f"this system has no inotify ({error.strerror})")
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return Refused(
+    return Obstacle(
         "VAN020",
         "instances",
         f"no inotify instance can be had ({error.strerror}): raise"
@@ -35,8 +35,8 @@ def no_instance(error: OSError) -> Refused:
     )
 
 
-def no_thread(error: RuntimeError) -> Refused:
-    return Refused(
+def no_thread(error: RuntimeError) -> Obstacle:
+    return Obstacle(
         "VAN020",
         "threads",
         f"no thread can be had for inotify ({error}): raise the limit of processes (RLIMIT_NPROC,"
@@ -44,34 +44,34 @@ def no_thread(error: RuntimeError) -> Refused:
     )
 
 
-def no_watch(error: OSError, directory: str) -> Refused:
+def no_watch(error: OSError, directory: str) -> Obstacle:
     """inotify_add_watch(2) failed."""
     if error.errno == errno.EACCES:
-        return Refused(
+        return Obstacle(
             "VAN025",
             "permission",
             f"{directory} cannot be watched: this process may not read it; give it read permission",
         )
     if error.errno == errno.ENOSPC:
-        return Refused(
+        return Obstacle(
             "VAN020",
             "watches",
             f"no inotify watch is left for {directory}: raise {_limit('max_user_watches')}, which"
             " all processes of a user share",
         )
-    return Refused("VAN020", str(error.errno), f"{directory} cannot be watched: {error.strerror}")
+    return Obstacle("VAN020", str(error.errno), f"{directory} cannot be watched: {error.strerror}")
 
 
-def blind(file_system: str, directory: str) -> Refused:
-    return Refused(
+def blind(file_system: str, directory: str) -> Obstacle:
+    return Obstacle(
         "VAN022",
         file_system,
         f"{directory} is on {file_system}, where inotify does not see what others change",
     )
 
 
-def too_large(directory: str, most: int) -> Refused:
-    return Refused(
+def too_large(directory: str, most: int) -> Obstacle:
+    return Obstacle(
         "VAN026",
         "size",
         f"there are more than {most} directories below {directory}: move what is not code out of"

@@ -1,0 +1,84 @@
+"""What is logged of loads: one line for each, that names the site, the path and the outcome."""
+
+from __future__ import annotations
+
+import logging
+
+from mod_wsgi_van.errors import LoadError
+from mod_wsgi_van.files.version import MOST, Version
+from mod_wsgi_van.reload.loader import Outcome
+from mod_wsgi_van.sites.release import Release, State
+from mod_wsgi_van.sites.site import Attempt, Site
+
+log = logging.getLogger(__name__)
+
+
+def loaded(host: str, outcome: Outcome, before: State | None, took: float) -> None:
+    """Log a load or a reload of ``took`` ms, and what an operator should know of it."""
+    release, choice = outcome.release, outcome.choice
+    state, version = release.state, release.state.version
+    if before is None:
+        log.info("%s: loaded %s in %.0f ms (%s)", host, state.directory, took, choice.reason)
+    elif before.directory != state.directory:
+        log.info("%s: reloaded in %.0f ms: %s -> %s", host, took, before.directory, state.directory)
+    else:
+        latest = getattr(version, "latest", "")
+        changed = f" (newest file: {latest})" if latest else ""
+        log.info("%s: reloaded in %.0f ms: %s changed%s", host, took, state.directory, changed)
+    if release.isolation == "imports" and choice.compiled and before is None:
+        log.warning(
+            "%s: VAN011: %s loaded in this process: a reload may fail or leak memory with"
+            ' extension modules; isolation="process" gives the vhost a process of its own',
+            host,
+            ", ".join(choice.compiled),
+        )
+    if isinstance(version, Version) and version.partial and before is None:
+        log.warning(
+            "%s: VAN019: there are more than %d files below %s: only a swap, and changes of what"
+            " stands directly in it, reload the site; move what is not code out of it, or name it"
+            " in watch_ignore",
+            host,
+            MOST,
+            state.directory,
+        )
+
+
+def failed(site: Site, error: LoadError, wsgi: str) -> None:
+    log.error(
+        "%s; %s until something changes in %s%s",
+        error.of(site.host),
+        _outcome(site, 500),
+        wsgi,
+        "\n" + error.details.rstrip() if error.details else "",
+    )
+
+
+def late(attempt: Attempt, wsgi: str) -> None:
+    """Log that an import does not end."""
+    log.error(
+        "%s: VAN004: loading %s has not ended within load_timeout (%g s); %s meanwhile;"
+        " look for what its import waits for",
+        attempt.site.host,
+        wsgi,
+        attempt.deadline - attempt.started,
+        _outcome(attempt.site, 503),
+    )
+
+
+def silent(site: Site, wsgi: str, *, asks: bool) -> None:
+    """Log that a site's file system does not answer, or an override of get_version."""
+    log.error(
+        "%s: VAN017: the file system of %s%s does not answer; %s, and nothing is reloaded until it"
+        " does; look at the file server, or at what is mounted there",
+        site.host,
+        wsgi,
+        ", or get_version," if asks else "",
+        _outcome(site, 503),
+    )
+
+
+def _outcome(site: Site, status: int) -> str:
+    release = site.release
+    if isinstance(release, Release):
+        return f"the release from {release.state.directory} goes on serving"
+    return f"requests get {status}"

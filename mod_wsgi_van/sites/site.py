@@ -1,0 +1,86 @@
+"""One vhost, and the attempts to load it.
+
+``Sites.lock`` guards every field that is not said to belong to a thread.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from pathlib import Path
+
+from mod_wsgi_van.sites.release import Answer, Release, State
+
+_serial = itertools.count(1)
+
+
+class Attempt:
+    """One attempt to load a vhost; ``done`` is set when it has ended, either way."""
+
+    __slots__ = (
+        "begun",
+        "deadline",
+        "done",
+        "first",
+        "hinted",
+        "said_late",
+        "site",
+        "started",
+        "state",
+        "supersedes",
+    )
+
+    def __init__(self, site: Site, timeout: float, *, first: bool) -> None:
+        self.site = site
+        self.first = first  # requests wait for it
+        self.supersedes = site.attempt is not None  # one that was late
+        self.hinted = False  # look at the site when it has ended: something changed meanwhile
+        self.begun = time.time_ns()
+        self.started = time.monotonic()
+        self.deadline = self.started + timeout
+        self.done = threading.Event()
+        self.state: State | None = None  # known once the loading thread measured it
+        self.said_late = False  # the reload thread's
+
+    @property
+    def late(self) -> bool:
+        return time.monotonic() >= self.deadline
+
+
+class Site:
+    """One vhost's directory.
+
+    ``release`` is None until the first load, an Answer while there is nothing to serve, and else
+    the current release. ``state`` is that of the last attempt, failed ones included, and ``took``
+    when that was: ns since the epoch, from and to.
+    """
+
+    __slots__ = (
+        "attempt",
+        "attempts",
+        "files",
+        "host",
+        "key",
+        "own_changes",
+        "path",
+        "release",
+        "state",
+        "stranger",
+        "took",
+    )
+
+    def __init__(self, host: str, path: Path) -> None:
+        self.host = host
+        self.path = path
+        self.release: Release | Answer | None = None
+        self.attempt: Attempt | None = None
+        self.attempts = 0  # that have ended, one way or the other
+        self.state: State | None = None
+        self.took = (0, 0)
+        self.files: tuple[str, ...] = ()  # what the traceback of a failed attempt named
+        self.stranger = False  # there is no such directory as far as anybody knows
+        self.own_changes = 0  # loads in a row that changed their own files; the reload thread's
+        # What the watcher knows it by. Of its own for every site, so that removing an evicted one
+        # cannot take away the watches of its successor, whatever the order of two threads.
+        self.key = f"{path}#{next(_serial)}"
