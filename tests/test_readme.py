@@ -40,6 +40,12 @@ def test_every_hook_is_on_its_page() -> None:
     assert sorted(named) == sorted(hooks | {"not_found", "unavailable"})
 
 
+def test_every_file_that_is_named_in_the_design_exists() -> None:
+    named = set(re.findall(r"`([\w/]+(?:\.py|/))`", manual.pages()["design"]))
+    assert len(named) > 20
+    assert [name for name in sorted(named) if not (MANUAL.parent / name).exists()] == []
+
+
 def test_the_example_of_a_subclass_works(tmp_path: Path) -> None:
     text = manual.pages()["hooks"]
     code = textwrap.dedent(text[text.index("    import logging") : text.index("`path` is the")])
