@@ -17,13 +17,12 @@ from tests.support.log import errors, logged
 from tests.support.vhosts import app, deploy, hangs, release, site, write
 from tests.support.waiting import wait
 
-# Imports a, waits for as long as Flask's imports take, and imports b.
-SLOW = """
-import time
+# Imports a, then, where it is held up, waits, and then b.
+APP = """
 import a
-time.sleep(0.3)
+{held}
 import b
-R = {0}
+R = {number}
 def app(environ, start_response):
     body = f"{{a.R}} {{b.R}} {{R}}".encode()
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
@@ -31,53 +30,59 @@ def app(environ, start_response):
 """
 
 
-def edit(wsgi: Path, number: int) -> None:
+def edit(wsgi: Path, number: int, held: str = "") -> None:
     for module in ("a", "b"):
         write(wsgi / f"{module}.py", f"R = {number}\n")
-    write(wsgi / "app.py", SLOW.format(number))
+    write(wsgi / "app.py", APP.format(number=number, held=held))
 
 
 def test_an_edit_that_overlaps_the_load_of_the_one_before(tmp_path: Path, make_router: Any) -> None:
-    wsgi = tmp_path / "a.test/wsgi"
+    wsgi, go = tmp_path / "a.test/wsgi", tmp_path / "go"
     edit(wsgi, 1)
-    router = make_router(settle=0.05)
+    router = make_router(settle=1)  # an edit takes less, however busy the machine is
     assert get(router.application, "a.test").body == "1 1 1"
-    seen = {"1 1 1"}
-    for number in range(2, 6):
-        edit(wsgi, number)
-        end = time.monotonic() + 0.2  # in the middle of its load
-        while time.monotonic() < end:
-            seen.add(get(router.application, "a.test").body)
-    while (body := get(router.application, "a.test").body) != "5 5 5":
-        seen.add(body)
-    assert seen <= {f"{number} {number} {number}" for number in range(1, 6)}
+    edit(wsgi, 2, hangs(go))
+    wait((tmp_path / "go.begun").exists)
+    edit(wsgi, 3)
+    go.touch()
+    seen: set[str] = set()
+
+    def is_newest() -> bool:
+        seen.add(get(router.application, "a.test").body)
+        return "3 3 3" in seen
+
+    wait(is_newest)
+    assert seen <= {"1 1 1", "3 3 3"}
 
 
 def test_a_first_load_that_an_edit_overlaps(tmp_path: Path, make_router: Any) -> None:
-    wsgi = tmp_path / "a.test/wsgi"
-    edit(wsgi, 1)
-    router = make_router()
+    wsgi, go = tmp_path / "a.test/wsgi", tmp_path / "go"
+    edit(wsgi, 1, hangs(go))
+    router = make_router(load_timeout=60)
     bodies: list[str] = []
     request = threading.Thread(target=lambda: bodies.append(get(router.application, "a.test").body))
     request.start()
-    time.sleep(0.15)
+    wait((tmp_path / "go.begun").exists)
     edit(wsgi, 2)
+    go.touch()
     request.join()
     assert bodies == ["2 2 2"]
 
 
 def test_a_tree_that_is_exchanged_for_the_time_of_a_load(tmp_path: Path, make_router: Any) -> None:
     """The base of another day is put in place and taken away: its releases are older."""
+    go = tmp_path / "go"
     for base, newest in (("base", 2), ("other", 1)):
         for number in (1, 2):
-            source = f"import time\ntime.sleep(0.3)\n{app(f'{base} {number}')}"
-            release(tmp_path / base, "a.test", number, source)
+            held = hangs(go) if base == "other" else ""
+            release(tmp_path / base, "a.test", number, held + app(f"{base} {number}"))
         (tmp_path / base / "a.test").symlink_to(f".builds/a.test/{newest}")
     router = make_router(base_path=str(tmp_path / "base"))
     assert get(router.application, "a.test").body == "base 2"
     exchange(tmp_path / "base", tmp_path / "other")
-    wait(lambda: router._engine.sites.site("a.test", tmp_path / "base/a.test").attempt)
+    wait((tmp_path / "go.begun").exists)
     exchange(tmp_path / "base", tmp_path / "other")
+    go.touch()
     end = time.monotonic() + 2
     while time.monotonic() < end:
         assert get(router.application, "a.test").body == "base 2"

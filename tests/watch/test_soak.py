@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mod_wsgi_van.files.version import Version, measure
 from mod_wsgi_van.watch.kernel import Event, Inotify
-from tests.support import soak
+from tests.support import queue, soak
 from tests.support.soak import Vhost, change_all
 from tests.support.waiting import wait
 from tests.watch.conftest import Opened
@@ -25,15 +25,8 @@ class Starved(Inotify):
     overflows = 0
 
     def __init__(self) -> None:
-        limit = Path("/proc/sys/fs/inotify/max_queued_events")
-        before = limit.read_text()
-        try:
-            if os.geteuid() == 0:
-                limit.write_text("64")  # applies to the instances made while it stands
+        with queue.short():
             super().__init__()
-        finally:
-            if os.geteuid() == 0:
-                limit.write_text(before)
 
     def read(self) -> list[Event]:
         threading.Event().wait(random.choice((0, 0, 0.01)))
@@ -74,5 +67,4 @@ def test_soak_with_overflows(opened: Opened, tmp_path: Path) -> None:
     made: list[Starved] = []
     probe = opened(setting="inotify", make=lambda: made.append(Starved()) or made[-1])
     _soak(probe, tmp_path / "base")
-    if os.geteuid() == 0:
-        assert made[0].overflows
+    assert made[0].overflows or not queue.MAY_BE_SET
