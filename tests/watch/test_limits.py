@@ -5,8 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,18 +16,9 @@ from mod_wsgi_van.watch import Watcher
 from tests.support.children import in_child, without_privileges
 from tests.support.links import swap
 from tests.support.log import listening
-from tests.support.places import new_directory
 from tests.watch.probe import INTERVAL, Probe, release
 
 CLONE_NEWUSER = 0x10000000
-
-
-@pytest.fixture
-def base() -> Iterator[Path]:
-    """A base that everybody may enter, as tmp_path is not."""
-    directory = new_directory()
-    yield directory
-    shutil.rmtree(directory)
 
 
 def _refused(match: str) -> None:
@@ -38,11 +27,11 @@ def _refused(match: str) -> None:
         watcher.start()
 
 
-def test_no_more_descriptors(base: Path) -> None:
-    wsgi = release(base / "host")
+def test_no_more_descriptors(open_path: Path) -> None:
+    wsgi = release(open_path / "host")
 
     def test() -> None:
-        lines, probe = listening(), Probe(base / "sentinel", retry=0.0)
+        lines, probe = listening(), Probe(open_path / "sentinel", retry=0.0)
         highest = max(int(name) for name in os.listdir("/proc/self/fd"))
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         spare = [os.open("/dev/null", os.O_RDONLY) for _ in range(highest)]
@@ -62,7 +51,7 @@ def test_no_more_descriptors(base: Path) -> None:
     in_child(test)
 
 
-def test_one_descriptor_is_left(base: Path) -> None:
+def test_one_descriptor_is_left(open_path: Path) -> None:
     """The first is to be had, the next is not: it is given back."""
 
     def test() -> None:
@@ -76,15 +65,15 @@ def test_one_descriptor_is_left(base: Path) -> None:
     in_child(test)
 
 
-def test_no_more_threads(base: Path) -> None:
-    wsgi = release(base / "host")
+def test_no_more_threads(open_path: Path) -> None:
+    wsgi = release(open_path / "host")
     for path in (wsgi, wsgi / "app.py"):
         path.chmod(0o777)
-    base.chmod(0o777)
+    open_path.chmod(0o777)
 
     def test() -> None:
         without_privileges()
-        lines, probe = listening(), Probe(base / "sentinel", retry=0.0)
+        lines, probe = listening(), Probe(open_path / "sentinel", retry=0.0)
         opened = set(os.listdir("/proc/self/fd"))
         hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
         resource.setrlimit(resource.RLIMIT_NPROC, (1, hard))
@@ -107,60 +96,60 @@ def test_no_more_threads(base: Path) -> None:
     in_child(test)
 
 
-def test_no_more_watches(base: Path) -> None:
-    release(base / ".builds/1")
-    release(base / ".builds/2")
+def test_no_more_watches(open_path: Path) -> None:
+    release(open_path / ".builds/1")
+    release(open_path / ".builds/2")
     for name in ("first", "late"):
-        (base / name).symlink_to(".builds/1")
+        (open_path / name).symlink_to(".builds/1")
 
     def test() -> None:
         uid = os.geteuid()
         libc = ctypes.CDLL(None, use_errno=True)
         assert libc.unshare(CLONE_NEWUSER) == 0, os.strerror(ctypes.get_errno())
         Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
-        lines, probe = listening(), Probe(base / "sentinel")
+        lines, probe = listening(), Probe(open_path / "sentinel")
         probe.start()
-        probe.add("first", base / "first/wsgi")
+        probe.add("first", open_path / "first/wsgi")
         Path("/proc/sys/user/max_inotify_watches").write_text("0")
-        probe.add("unknown", base / "unknown/wsgi")
+        probe.add("unknown", open_path / "unknown/wsgi")
         assert not probe.polled("unknown")  # nothing new to watch
-        probe.expect("first", lambda: swap(base / "first", ".builds/2"))
+        probe.expect("first", lambda: swap(open_path / "first", ".builds/2"))
         assert probe.polled("first")
-        probe.add("late", base / "late/wsgi")
+        probe.add("late", open_path / "late/wsgi")
         assert len(lines.lines) == 1, lines.lines
         assert "max_user_watches" in lines.lines[0]
-        probe.expect("first", lambda: swap(base / "first", ".builds/1"))
-        probe.expect("late", lambda: swap(base / "late", ".builds/2"))
+        probe.expect("first", lambda: swap(open_path / "first", ".builds/1"))
+        probe.expect("late", lambda: swap(open_path / "late", ".builds/2"))
         Path("/proc/sys/user/max_inotify_watches").write_text("1000")
-        probe.add("new", base / "first/wsgi")
+        probe.add("new", open_path / "first/wsgi")
         assert not probe.polled("new")
         probe.stop()
 
     in_child(test)
 
 
-def test_a_directory_that_may_not_be_read(base: Path) -> None:
-    release(base / "open")
-    wsgi = release(base / "closed")
-    (base / "closed").chmod(0o711)
-    base.chmod(0o777)
+def test_a_directory_that_may_not_be_read(open_path: Path) -> None:
+    release(open_path / "open")
+    wsgi = release(open_path / "closed")
+    (open_path / "closed").chmod(0o711)
+    open_path.chmod(0o777)
     for name in ("open", "closed"):
-        (base / name / "wsgi").chmod(0o777)
+        (open_path / name / "wsgi").chmod(0o777)
 
     def test() -> None:
         without_privileges()
-        lines, probe = listening(), Probe(base / "sentinel")
+        lines, probe = listening(), Probe(open_path / "sentinel")
         probe.start()
         for name in ("open", "closed"):
-            probe.add(name, base / name / "wsgi")
+            probe.add(name, open_path / name / "wsgi")
         assert (probe.polled("open"), probe.polled("closed")) == (False, True)
         assert [line[:6] for line in lines.lines] == ["VAN025"]
         for name in ("open", "closed"):
-            probe.expect(name, lambda n=name: (base / n / "wsgi/new.py").write_text("x = 1\n"))
+            probe.expect(name, lambda n=name: (open_path / n / "wsgi/new.py").write_text("x = 1\n"))
         probe.stop()
 
     assert wsgi.is_dir()
     if os.geteuid() != 0:
-        (base / "closed").chmod(0o311)
+        (open_path / "closed").chmod(0o311)
     in_child(test)
-    (base / "closed").chmod(0o755)
+    (open_path / "closed").chmod(0o755)
