@@ -11,6 +11,7 @@ from collections.abc import Callable
 from mod_wsgi_van.errors import WatchError
 from mod_wsgi_van.files.ignore import Ignore
 from mod_wsgi_van.files.target import Target
+from mod_wsgi_van.settings import WATCH
 from mod_wsgi_van.watch import kernel, obstacle
 from mod_wsgi_van.watch.arming import MOST, Arming
 from mod_wsgi_van.watch.filesystem import foreign, mounts
@@ -21,7 +22,6 @@ from mod_wsgi_van.watch.table import Table
 
 log = logging.getLogger(__name__)
 
-SETTINGS = ("auto", "inotify", "polling")
 ENVIRONMENT = "MOD_WSGI_VAN_WATCH"
 RETRY = 60.0  # seconds until inotify is asked for again where it could not be had
 
@@ -59,8 +59,8 @@ class Watcher:
         wanted = os.environ.get(ENVIRONMENT)
         self._why = f"{ENVIRONMENT}={wanted}" if wanted else f'watch="{setting}"'
         self._setting = wanted or setting
-        if self._setting not in SETTINGS:
-            raise ValueError(f"watch must be one of {', '.join(SETTINGS)}; {self._why} is not")
+        if self._setting not in WATCH:
+            raise ValueError(f"watch must be one of {', '.join(WATCH)}; {self._why} is not")
         self._stale = stale
         self._ignore = ignore
         self._interval = update_interval
