@@ -89,6 +89,7 @@ class Engine:
             if attempt is not None:
                 attempt.done.wait(max(0.0, attempt.deadline - time.monotonic()))
                 if not attempt.done.is_set():
+                    self._attempts.late()
                     return site, None
 
     def start(self, environ: Environ) -> None:

@@ -62,6 +62,8 @@ class Attempts:
         # What hosts cannot be reached for, and when that is said again; monotonic.
         self._unreachable: dict[tuple[str, int | None], float] = {}
         self.running: set[Attempt] = set()  # added to and discarded from atomically, read as a copy
+        # Whether the reload thread waits until fewer are running; set before it counts them.
+        self.awaited = False
 
     def first(self, site: Site) -> Attempt | None:
         """Load a site that has nothing to answer with; return the attempt to wait for.
@@ -100,6 +102,10 @@ class Attempts:
             if old is not None:
                 self._retiring.announce(site.host, old)
 
+    def late(self) -> None:
+        """A first load is late; from the request that waited for it."""
+        self._mailbox.put(Wake())
+
     def drain(self, timeout: float) -> None:
         """At shutdown: let first loads end that requests wait for, ``timeout`` seconds at most."""
         deadline = time.monotonic() + timeout
@@ -120,7 +126,8 @@ class Attempts:
         except RuntimeError:
             self.running.discard(attempt)
             raise
-        self._mailbox.put(Wake())
+        if not attempt.first:
+            self._mailbox.put(Wake())  # it may be late one day; who waits for a first one says so
 
     def _run(self, attempt: Attempt) -> None:
         site = attempt.site
@@ -133,18 +140,22 @@ class Attempts:
         finally:
             hurry.end(attempt)
             self.running.discard(attempt)
-        self._mailbox.put(Ended(attempt))
+        # First loads of hosts that are not there are many, and mostly nothing to the reload thread.
+        tells = attempt.hinted or self.awaited or not attempt.first
+        if tells or self._watcher.polled():  # there may be something to poll now
+            self._mailbox.put(Ended(attempt))
 
     def _attempt(self, attempt: Attempt) -> None:
         """Load until what was loaded is what is there, a bounded number of times; then install."""
         site = attempt.site
         moves, edits = _MOVES, 0 if site.own_changes else _EDITS
+        if attempt.first and self._is_not_there(site):
+            self.mark_missing(site, attempt)  # no hook is asked about what a client made up
+            return
         while True:
             self._watcher.arm(site.key, self._loader.target(site.path, site.files))
             attempt.state = None
             try:
-                if attempt.first and self._loader.exists(site.path) is False:
-                    raise Missing(site.path)  # no hook is asked about what a client made up
                 attempt.state = self._settled(site)
                 loaded: Outcome | LoadError = self._loader.load(site.host, site.path, attempt.state)
             except Missing:
@@ -169,6 +180,13 @@ class Attempts:
             self._loaded(attempt, loaded, after)
         else:
             self._failed(attempt, loaded)
+
+    def _is_not_there(self, site: Site) -> bool:
+        """Whether there is no such directory; then the day on which there is one is watched for."""
+        if self._loader.exists(site.path) is not False:
+            return False
+        self._watcher.arm(site.key, self._loader.way(site.path))
+        return self._loader.exists(site.path) is False
 
     def _settled(self, site: Site) -> State:
         """Measure; where a file has just changed, once the kernel's coarse clock has moved on.

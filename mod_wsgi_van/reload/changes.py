@@ -95,6 +95,7 @@ class Changes:
             if failing.due <= now:
                 failing.due = now + failing.pause
                 self._looks.order(failing.site, Why.AGAIN)
+        self._attempts.awaited = bool(self._taken)
         while self._taken and now >= self._no_thread_until and self._room_at() <= now:
             site = next(iter(self._taken.values()))
             if isinstance(site.release, Answer):
@@ -123,8 +124,7 @@ class Changes:
         """The watcher says that a site may have changed."""
         attempt = site.attempt
         if attempt is not None and not attempt.late:
-            attempt.hinted = True  # its end comes as a letter, and so later than this
-            self.drop(site)
+            self._leave_to(attempt)
             return
         pending = self._pending.get(site.key)
         if pending is None or pending.own:
@@ -135,6 +135,13 @@ class Changes:
         pending.why = Why.HINT
         pending.due = min(now + self._settle, pending.first + _PATIENCE * self._settle)
         self._looks.glimpse(site)
+
+    def _leave_to(self, attempt: Attempt) -> None:
+        """Have the site looked at when the attempt has ended, or is late."""
+        attempt.hinted = True
+        self.drop(attempt.site)
+        if attempt.site.attempt is not attempt:  # it has ended, maybe before it saw that
+            self._looks.order(attempt.site, Why.HINT)
 
     def ended(self, attempt: Attempt) -> None:
         """An attempt has ended: look at what changed meanwhile."""
@@ -160,9 +167,10 @@ class Changes:
         site, state, why = letter.site, letter.state, letter.why
         attempt = site.attempt
         if attempt is not None and not attempt.late:
-            attempt.hinted = attempt.hinted or why is Why.HINT
+            if why is Why.HINT:
+                self._leave_to(attempt)
             self.drop(site)
-            return  # its end, or its being late, has the site looked at again
+            return
         if letter.attempts != site.attempts:
             self._looks.order(site, why)
             return

@@ -80,6 +80,10 @@ class Loader:
         """Return what to watch for a vhost; see Layout."""
         return self._layout.target(path, files)
 
+    def way(self, path: Path) -> Target:
+        """Return what to watch for a vhost that is not there."""
+        return Target(self._layout.wsgi(path), tree=False)
+
     def exists(self, path: Path) -> bool | None:
         """Whether there is such a vhost; None when that cannot be told."""
         try:

@@ -95,7 +95,11 @@ class Looks:
     def _look(self, site: Site, why: Why) -> Seen:
         attempts = site.attempts
         try:
-            self._watcher.arm(site.key, self._loader.target(site.path, site.files))
+            if site.stranger:
+                target = self._loader.way(site.path)
+            else:
+                target = self._loader.target(site.path, site.files)
+            self._watcher.arm(site.key, target)
             if self._sites.by_key(site.key) is not site:  # evicted, maybe while it was armed
                 self._watcher.remove(site.key)
             if site.stranger:
