@@ -166,6 +166,8 @@ class Changes:
         """Compare what is there with what was loaded, and note or take the change."""
         site, state, why = letter.site, letter.state, letter.why
         attempt = site.attempt
+        if attempt is not None and why is Why.POLL:
+            why = _polled(attempt, state)
         if attempt is not None and not attempt.late:
             if why is Why.HINT:
                 self._leave_to(attempt)
@@ -174,6 +176,10 @@ class Changes:
         if letter.attempts != site.attempts:
             self._looks.order(site, why)
             return
+        pending = self._pending.get(site.key)
+        waits = site.key in self._failing or (pending is not None and not pending.asked)
+        if why <= Why.POLL and waits:
+            return  # it is looked at when that is due; a walk must not undo what a hint began
         if site.stranger:
             self.drop(site)
             if state is not None:
@@ -324,6 +330,13 @@ def _supersedes(attempt: Attempt, state: State | None) -> bool:
         if not own or state.directory != attempt.state.directory:
             return True
     return state is None or (attempt.hinted and not attempt.supersedes)
+
+
+def _polled(attempt: Attempt, state: State | None) -> Why:
+    """What a poll says while an attempt is under way: what is new to it counts as a hint."""
+    before, attempt.seen = attempt.seen, state
+    known = before is None or state is None or before.same_release(state)
+    return Why.POLL if known else Why.HINT
 
 
 def _changed_during(period: tuple[int, int], state: State | None) -> bool:

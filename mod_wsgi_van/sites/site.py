@@ -25,6 +25,7 @@ class Attempt:
         "first",
         "hinted",
         "said_late",
+        "seen",
         "site",
         "started",
         "state",
@@ -42,6 +43,7 @@ class Attempt:
         self.done = threading.Event()
         self.state: State | None = None  # known once the loading thread measured it
         self.said_late = False  # the reload thread's
+        self.seen: State | None = None  # what a poll saw last while it ran; the reload thread's
 
     @property
     def late(self) -> bool:

@@ -512,3 +512,21 @@ def test_a_tree_deeper_than_python_recurses(tmp_path: Path, make_router: Any) ->
         router.shutdown()
     finally:
         subprocess.run(["rm", "-rf", str(wsgi)], check=True)  # shutil's recurses, too
+
+
+@pytest.mark.parametrize("watch", ["auto", "polling"])
+def test_a_mend_long_after_an_import_that_writes_is_late(
+    tmp_path: Path, make_router: Any, watch: str
+) -> None:
+    """The edit waits for ``settle`` seconds, and the walk passes by meanwhile."""
+    go = tmp_path / "go"
+    source = "import pathlib\n(pathlib.Path(__file__).parent / 'stamp').write_text('')\n"
+    write(tmp_path / "a.test/wsgi/app.py", source + hangs(go) + app("1"))
+    router = make_router(
+        load_timeout=0.5, sweep_interval=0.02, update_interval=0.05, settle=0.5, watch=watch
+    )
+    assert get(router.application, "a.test").status == 503
+    time.sleep(4)  # the second attempt is late too
+    (tmp_path / "a.test/wsgi/app.py").write_text(app("mended"))
+    wait_for(router.application, "a.test", "mended")
+    go.touch()

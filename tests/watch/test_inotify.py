@@ -76,7 +76,7 @@ def test_overflow(opened: Opened, tmp_path: Path, caplog: pytest.LogCaptureFixtu
     made[0].reading.clear()
     noisy = [tmp_path / "base/host0/wsgi/app.py", tmp_path / "base/host1/wsgi/app.py"]
     limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
-    for _ in range(limit // 2 + 100):  # two by turns: equal events in a row are made one
+    for _ in range(limit):  # two by turns: equal events in a row are made one
         os.utime(noisy[0])
         os.utime(noisy[1])
     for number in range(4):
