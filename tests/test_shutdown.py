@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from pathlib import Path
@@ -63,3 +64,30 @@ def test_everything_hangs(tmp_path: Path, make_router: Any) -> None:
         (tmp_path / name).touch()
     for thread in waiting:
         thread.join()
+
+
+def test_a_release_replaced_while_the_router_ends_is_retired(
+    tmp_path: Path, make_router: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "mod_wsgi_van")
+    ended, exited = threading.Event(), tmp_path / "exited"
+    exits = f"import atexit, pathlib\natexit.register(pathlib.Path({str(exited)!r}).touch)\n"
+    deploy(tmp_path, "a.test", release(tmp_path, "a.test", 1, exits + app("1")))
+    router = make_router()
+    assert get(router.application, "a.test").body == "1"
+
+    class Slow(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "reloaded" in record.getMessage():
+                ended.wait(30)  # the new release is installed by then
+
+    package, slow = logging.getLogger("mod_wsgi_van"), Slow()
+    package.addHandler(slow)
+    try:
+        deploy(tmp_path, "a.test", release(tmp_path, "a.test", 2, app("2")))
+        wait(lambda: get(router.application, "a.test").body == "2")
+        router.shutdown()
+    finally:
+        ended.set()
+        package.removeHandler(slow)
+    wait(exited.exists, "the exit handler of the old release")

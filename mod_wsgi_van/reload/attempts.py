@@ -227,16 +227,19 @@ class Attempts:
             retire(site.host, release.instance)
             attempt.hinted = True  # a newer attempt's watches may have been replaced
             return
+        took = (time.monotonic() - attempt.started) * 1000
+        before = None
+        if old is not None:  # first: whatever goes wrong from here on, it is retired
+            before = old.state
+            self._retiring.announce(site.host, old)
+            del old
+        saying.loaded(site.host, outcome, before, took)
         if after is not None and release.state.same_release(after):
             self._sites.rebase(site, release.state, after)
         elif after is not None:
             attempt.hinted = True
         if had_files:  # those of the failed attempt before it are of no interest any more
             self._watcher.arm(site.key, self._loader.target(site.path))
-        took = (time.monotonic() - attempt.started) * 1000
-        saying.loaded(site.host, outcome, old.state if old is not None else None, took)
-        if old is not None:
-            self._retiring.announce(site.host, old)
 
     def _failed(self, attempt: Attempt, error: LoadError) -> None:
         site, state = attempt.site, attempt.state

@@ -35,12 +35,16 @@ class Retirement:
 
 
 class Retiring:
-    """The retirements under way; ``announce`` is called from any thread, the rest by the owner."""
+    """The retirements under way; ``announce`` is called from any thread, the rest by the owner.
+
+    ``_under_way`` is added to and discarded from atomically, and read as a copy.
+    """
 
     def __init__(self, grace_period: float, mailbox: Mailbox) -> None:
         self._grace_period = grace_period
         self._mailbox = mailbox
         self._under_way: set[Retirement] = set()
+        self._ended = False
 
     def announce(self, host: str, release: Release) -> None:
         """Retire ``release`` when it is out of use; the caller must let go of it at once.
@@ -51,26 +55,25 @@ class Retiring:
         deadline = time.monotonic() + self._grace_period
         retirement = Retirement(host, directory, release.instance, deadline)
         notify = self._mailbox.put
-        # The reference lives in the retirement, which waits on the queue, not in this object: the
-        # callback must not need anything that another thread may be changing.
+        # The callback must not need anything that another thread may be changing.
         retirement.lease = weakref.ref(release.lease, lambda _: notify(retirement))
+        self._under_way.add(retirement)
         notify(retirement)
+        if self._ended:  # nobody reads the mailbox any more
+            self._retire(retirement)
 
     def take(self, retirement: Retirement) -> None:
-        """Note a retirement that was announced, or act on it when its lease is gone."""
-        if retirement.lease is None:
-            return  # it ran already, after the grace period
-        if retirement.lease() is None:
+        """Act on a retirement when its lease is gone."""
+        # Without a reference it ran already, after the grace period.
+        if retirement.lease is not None and retirement.lease() is None:
             self._retire(retirement)
-        else:
-            self._under_way.add(retirement)
 
     def next_deadline(self) -> float | None:
-        return min((retirement.deadline for retirement in self._under_way), default=None)
+        return min((each.deadline for each in self._under_way.copy()), default=None)
 
     def expire(self, now: float) -> None:
         """Retire what has outlasted the grace period."""
-        for retirement in [each for each in self._under_way if each.deadline <= now]:
+        for retirement in [each for each in self._under_way.copy() if each.deadline <= now]:
             log.info(
                 "%s: retiring %s with requests still under way: the grace period of %g s is over",
                 retirement.host,
@@ -80,9 +83,12 @@ class Retiring:
             self._retire(retirement)
 
     def rest(self) -> list[tuple[str, Instance]]:
-        """At shutdown: return what is left, with its host; it is the caller's to retire."""
-        under_way, self._under_way = self._under_way, set()
-        return [(each.host, each.instance) for each in under_way]
+        """At shutdown: return what is left, with its host; it is the caller's to retire.
+
+        What is announced from now on is retired at once, without waiting for its requests.
+        """
+        self._ended = True
+        return [(each.host, each.instance) for each in self._under_way.copy()]
 
     def _retire(self, retirement: Retirement) -> None:
         self._under_way.discard(retirement)

@@ -85,8 +85,9 @@ class Inotify:
         return _checked(self._add(self.fd, os.fsencode(directory), _MASK), directory)
 
     def remove(self, wd: int) -> None:
-        """Remove a watch; one that the kernel has removed by itself is no error."""
-        if self._remove(self.fd, wd) < 0 and ctypes.get_errno() != errno.EINVAL:
+        """Remove a watch; one that has gone by itself, or with the instance, is no error."""
+        gone = (errno.EINVAL, errno.EBADF)
+        if self._remove(self.fd, wd) < 0 and ctypes.get_errno() not in gone:
             _checked(-1)
 
     def read(self) -> list[Event]:

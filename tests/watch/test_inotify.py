@@ -332,6 +332,24 @@ def test_stop_before_start(tmp_path: Path) -> None:
     assert threading.active_count() == threads
 
 
+def test_stop_in_the_middle_of_an_arming(tmp_path: Path) -> None:
+    first, second = Target(str(tmp_path / "first")), Target(str(tmp_path / "second"))
+
+    class Stops(Inotify):
+        def add(self, directory: str) -> int:
+            if directory == second.path:
+                watcher.stop()
+            return super().add(directory)
+
+    for target in (first, second):
+        Path(target.path).mkdir()
+    watcher = _watcher(Stops)
+    watcher.start()
+    watcher.arm("host", first)
+    watcher.arm("host", second)  # lets go of the first, with a descriptor that is closed
+    assert not watcher.polled()
+
+
 def test_stop_from_the_hint(opened: Opened, tmp_path: Path) -> None:
     probe = _opened(opened)
     (reader,) = (each for each in threading.enumerate() if each.name == "van-inotify")
