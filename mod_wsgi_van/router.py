@@ -7,7 +7,6 @@ request. Threads start with the first request of a process, see ``engine``.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import fields
 from functools import partial
@@ -24,6 +23,7 @@ from mod_wsgi_van.files.version import measure
 from mod_wsgi_van.hosts import Pattern, normalise
 from mod_wsgi_van.interpreter.scripts import scripts
 from mod_wsgi_van.isolation.contract import Isolation
+from mod_wsgi_van.isolation.environment import base_python
 from mod_wsgi_van.isolation.imports import ImportsIsolation
 from mod_wsgi_van.isolation.process import ProcessIsolation
 from mod_wsgi_van.reload.attempts import Answers
@@ -106,12 +106,13 @@ class Router(Settings):
     def get_python(self, path: Path) -> Path:
         """Return the interpreter of the vhost's worker process. Called from loading threads.
 
-        Without an environment that is the one that this process's own was made with.
+        Without an environment that is the one that this process's own was made with; it then runs
+        without what is installed for it.
         """
         venv = path / self.venv_name
         if venv.exists():
             return venv / "bin" / "python"
-        return Path(sys.base_prefix, "bin", "python{}.{}".format(*sys.version_info[:2]))
+        return Path(base_python())
 
     def not_found(self, environ: Environ, start_response: StartResponse) -> Response:
         """Answer for a vhost that does not exist; a WSGI application."""

@@ -6,6 +6,7 @@ import itertools
 import os
 import re
 import stat
+import sys
 from dataclasses import dataclass
 
 from mod_wsgi_van.errors import IncompleteEnvironment
@@ -26,6 +27,14 @@ class Environment:
 
     python: tuple[int, int] | None
     includes_system: bool  # the system's site-packages are part of it
+
+
+def base_python() -> str:
+    """The path of the interpreter that this process's own environment was made with.
+
+    A site without an environment has it, and with it the standard library and nothing else.
+    """
+    return os.path.join(sys.base_prefix, "bin", "python{}.{}".format(*sys.version_info))
 
 
 def examine(venv: str) -> Environment | None:

@@ -15,6 +15,7 @@ import pytest
 
 from mod_wsgi_van.errors import BadObject, ImportFailed, LoadError
 from mod_wsgi_van.isolation.contract import Instance, Isolation, Source
+from mod_wsgi_van.isolation.environment import base_python
 from mod_wsgi_van.isolation.imports import ImportsIsolation
 from mod_wsgi_van.isolation.process import ProcessIsolation
 from mod_wsgi_van.settings import Settings
@@ -93,6 +94,21 @@ def test_daemons_packages_are_not_visible(load: Load, make_source: MakeSource) -
         "    return json.dumps([n for n in names if importlib.util.find_spec(n)])\n"
     )
     assert get(load(make_source({"wsgi/app.py": app}))) == "[]"
+
+
+def test_without_an_environment_there_is_the_standard_library_alone(
+    load: Load, make_source: MakeSource, tmp_path: Path
+) -> None:
+    app = (
+        "import json, os, sys, importlib.util, this_site\n"
+        "def answer():\n"
+        "    installed = [path for path in sys.path if path.endswith('-packages')]\n"
+        "    found = [name for name in ('pip', 'setuptools') if importlib.util.find_spec(name)]\n"
+        "    return json.dumps([installed, found, bool(exit and quit and help and license)])\n"
+    )
+    nothing = {"venv": str(tmp_path / "none"), "site_packages": (), "python": base_python()}
+    source = make_source({"wsgi/app.py": app, "wsgi/this_site.py": ""}, **nothing)
+    assert get(load(source)) == "[[], [], true]"
 
 
 RAISING = {

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from mod_wsgi_van.errors import BadObject, ImportFailed, LoadError, LoadTimeout, WorkerFailed
 from mod_wsgi_van.isolation.contract import Source
+from mod_wsgi_van.isolation.environment import base_python
 from mod_wsgi_van.isolation.process.handle import Owner, Worker
 from mod_wsgi_van.isolation.process.output import Output
 from mod_wsgi_van.isolation.process.supervisor import Supervisor
@@ -41,6 +42,8 @@ class Spawner:
         """Raises errors.WorkerFailed when the path of the interpreter cannot be followed."""
         self._settings = settings
         self._supervisor = supervisor
+        # What is installed for the system's own Python is no part of a site without an environment.
+        self._bare = source.python == base_python()
         try:
             self._source = replace(source, python=_resolve(source.python))
             self._configs = _configs(self._source.python)
@@ -105,8 +108,9 @@ class Spawner:
 
     def _popen(self, control: int, lifeline: int, output: int) -> subprocess.Popen[bytes]:
         python, host = self._source.python, self._source.host
+        options = ["-s", "-S"] if self._bare else ["-s"]
         return subprocess.Popen(
-            [python, "-s", SCRIPT, str(control), str(lifeline), host],  # the host is for ps
+            [python, *options, SCRIPT, str(control), str(lifeline), host],  # the host is for ps
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -415,6 +415,10 @@ def prepare(order: dict[str, Any]) -> None:
         stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
     if order["memory"]:
         resource.setrlimit(resource.RLIMIT_DATA, (order["memory"], order["memory"]))
+    if sys.flags.no_site:  # for a site without an environment; these are as much the language's
+        site.setquit()
+        site.setcopyright()
+        site.sethelper()
     distrust_young_bytecode(importlib.machinery.SourceFileLoader)
     sys.meta_path = SteadyFinders(sys.meta_path)
 
