@@ -59,16 +59,6 @@ class TestBeyond:
         result = self.ask(tmp_path, version, "lxml_trees", apart=True)
         assert result.failures == {} and result.answered == 8 * 2
 
-    def test_environ_through_the_shared_standard_library_is_the_daemons(
-        self, version: tuple[int, int], tmp_path: Path
-    ) -> None:
-        result = self.ask(tmp_path, version, "shared_environ")
-        home = str(Path.home())
-        for text in result.failures["shared_environ"]:
-            said, _, _ = text.partition(" instead of ")
-            name = said[1:4]
-            assert said == repr(f"{name}: /home/{name} {home}")
-
     def test_time_zone_is_the_daemons(self, version: tuple[int, int], tmp_path: Path) -> None:
         result = self.ask(tmp_path, version, "time_zone")
         said = {text.partition(" instead of ")[0][6:-1] for text in result.failures["time_zone"]}

@@ -1,25 +1,30 @@
-"""Which release is asking: the nearest frame that runs with a release's private builtins.
+"""Which release is asking: the one whose builtins the nearest Python frame has.
 
-Nothing is stored per thread or per request: the call stack itself is the context, so the answer
-is right in any thread, generator, coroutine, callback or finalizer, also while it is streamed.
+Nothing is stored per thread or per request. All Python code that runs for a release is its own, the
+standard library included, so C code that needs to know looks at the frame that called it.
 """
 
 from __future__ import annotations
 
-import builtins
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from mod_wsgi_van.isolation.imports.system import MARK, Caller, System, caller
+from mod_wsgi_van.isolation.imports.internals import BOOTSTRAP_FILE
+from mod_wsgi_van.isolation.imports.system import MARK, System
 
 
 def asking(
-    depth: int = 1, *, _frame: Callable[[int], Any] = sys._getframe, _mark: str = MARK
+    depth: int = 1,
+    *,
+    _frame: Callable[[int], Any] = sys._getframe,
+    _mark: str = MARK,
+    _passed: str = BOOTSTRAP_FILE,
 ) -> System | None:
-    """The System on whose behalf the caller runs; None when the daemon itself does.
+    """The System whose code runs in the frame ``depth`` above this one; None when it is another's.
 
-    What it needs is bound to arguments: stand-ins call it while the interpreter shuts down, when
+    Frames of the real importlib are passed over: C code imports through it for a release. What the
+    function needs is bound to arguments: stand-ins call it while the interpreter shuts down, when
     the globals of a module are gone.
     """
     try:
@@ -27,14 +32,8 @@ def asking(
     except ValueError:  # called by C code in a thread of its own: no Python frame at all
         return None
     while frame is not None:
-        names = frame.f_builtins
-        if _mark in names:
-            found: System | None = names[_mark]
+        found: System | None = frame.f_builtins.get(_mark)
+        if found is not None or frame.f_code.co_filename != _passed:
             return found
         frame = frame.f_back
     return None
-
-
-# Calls on behalf of nobody, whatever release stands further up the stack: a shared module that is
-# loaded because a vhost needs it must not keep anything of that vhost.
-unasked: Caller = caller({**vars(builtins), MARK: None})

@@ -1,35 +1,39 @@
-"""Builds the private import system of one release: its ``sys``, builtins and importlib."""
+"""Builds the Python of one release: its ``sys``, builtins and importlib."""
 
 from __future__ import annotations
 
-import importlib
+import os
 import sys
 from collections.abc import Iterable
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from mod_wsgi_van.isolation.contract import Source
-from mod_wsgi_van.isolation.imports import internals
-from mod_wsgi_van.isolation.imports.asking import unasked
+from mod_wsgi_van.isolation.imports import internals, library, streams
 from mod_wsgi_van.isolation.imports.extensions import private_imp
-from mod_wsgi_van.isolation.imports.importing import make_import
-from mod_wsgi_van.isolation.imports.private_sys import Modules, private_sys
-from mod_wsgi_van.isolation.imports.privates import load_early, prepare
-from mod_wsgi_van.isolation.imports.sharing import shares
+from mod_wsgi_van.isolation.imports.importing import make_find_and_load, make_import
+from mod_wsgi_van.isolation.imports.private_sys import Modules, limit_recursion, private_sys
 from mod_wsgi_van.isolation.imports.standins import table
 from mod_wsgi_van.isolation.imports.system import System
 from mod_wsgi_van.isolation.process.worker import distrust_young_bytecode
 
+# What Apache provides: every release has the daemon's.
+_SERVER = frozenset({"mod_wsgi", "apache"})
+
 
 def build(source: Source) -> System:
-    """An import system that has loaded nothing of the application's yet."""
+    """A Python that has loaded nothing of the application's yet."""
     modules = Modules()
     try:
         system = System(source.host, source.directory, modules)
         system.sys = private_sys(source, modules)
-        _build_importlib(system)
-        prepare(system)
-        system.sys.path_hooks.insert(0, system.import_module("zipimport").zipimporter)
-        load_early(system)
+        _build_importlib(system, modules)
+        library.prepare(system)
+        streams.prepare(system)
+        limit_recursion(system)
+        main = ModuleType("__main__")
+        vars(main)["__builtins__"] = system.builtins
+        system.place("__main__", main)
     except BaseException:
         table.close(modules)
         raise
@@ -38,42 +42,61 @@ def build(source: Source) -> System:
 
 def add_site_packages(system: System, directories: Iterable[str]) -> None:
     """Append them and what their ``.pth`` files name, as the interpreter does at its start."""
-    site = system.modules["site"]
     known: set[str] = set()
     for directory in directories:
-        system.call(site.addsitedir, directory, known)
+        try:
+            names = os.listdir(directory)
+        except OSError:
+            continue
+        if any(name.endswith(".pth") for name in names):  # site.py costs 0.2 MB
+            system.call(system.import_module("site").addsitedir, directory, known)
+        elif directory not in system.sys.path:
+            system.sys.path.append(directory)
 
 
-def _build_importlib(system: System) -> None:
+def _build_importlib(system: System, modules: Modules) -> None:
     private = private_imp(system)
     system.place("sys", system.sys)
     system.place("_imp", private)
-    for name in ("_thread", "_weakref", "_warnings", "_io", "marshal", "posix", "time"):
-        system.place(name, sys.modules[name])
 
     def first_import(name: str, *ignored: Any) -> Any:
         """While importlib itself is being made it imports built-in modules only."""
-        return system.modules[name]
+        module = system.modules.get(name)
+        return sys.modules[name] if module is None else module
 
     system.builtins["__import__"] = first_import
     system.importlib = internals.second_importlib(system.sys, private, system.builtins)
-    system.importlib.wrap_load(lambda original: _make_load(system, original))
+    system.importlib.wrap("_find_and_load", lambda original: make_find_and_load(system, original))
+    system.importlib.wrap("_find_and_load_unlocked", lambda original: _make_load(system, original))
     distrust_young_bytecode(system.importlib.external.SourceFileLoader)
     system.builtins["__import__"] = make_import(system)
+    modules.load = system.import_module
+    for names in (system.builtins, vars(system.sys)):
+        names["__loader__"] = system.importlib.bootstrap.BuiltinImporter
 
 
 def _make_load(system: System, original: Any) -> Any:
     def load(name: str, import_: Any) -> Any:
         """Called with the release's lock for ``name``, which is not in its table."""
-        parent, _, _ = name.rpartition(".")
-        if parent and parent not in system.modules:
-            import_(parent)
-        if not shares(system, name):
-            return original(name, import_)
-        module = system.modules.get(name)
-        if module is None:
-            module = unasked(importlib.import_module, name)
+        if name in _SERVER and (module := internals.real_modules.get(name)) is not None:
             system.place(name, module)
-        return module
+            return module
+        if name == "site":
+            return _without_main(system, original, name, import_)
+        return original(name, import_)
 
     return load
+
+
+def _without_main(system: System, load: Any, *arguments: Any) -> Any:
+    """site.py runs main() when it is imported, unless the interpreter was started without site:
+    that would add the daemon's directories."""
+    flags = sys.flags
+    names = [name for name in dir(flags) if not name.startswith(("_", "n_", "count", "index"))]
+    vars(system.sys)["flags"] = SimpleNamespace(
+        **({name: getattr(flags, name) for name in names} | {"no_site": 1})
+    )
+    try:
+        return load(*arguments)
+    finally:
+        vars(system.sys)["flags"] = flags

@@ -12,7 +12,7 @@ import itertools
 import operator
 import sys
 from collections.abc import Iterable, Iterator
-from types import GenericAlias, ModuleType
+from types import GenericAlias
 from typing import Any
 
 from mod_wsgi_van.interpreter.collector import collector
@@ -27,8 +27,8 @@ class _Instances(type):
         return isinstance(instance, contextvars.ContextVar)
 
 
-def private_contextvars(made: Made) -> ModuleType:
-    """The module ``contextvars`` of a release: ``made`` lists the variables that live."""
+def private_contextvar(made: Made) -> type:
+    """The class ``ContextVar`` of a release: ``made`` lists the variables that live."""
     limit = 64
 
     def remember(variable: contextvars.ContextVar[Any]) -> None:
@@ -42,7 +42,7 @@ def private_contextvars(made: Made) -> ModuleType:
 
     class ContextVar(metaclass=_Instances):
         __doc__ = contextvars.ContextVar.__doc__
-        __module__ = "contextvars"
+        __module__ = "_contextvars"
         __qualname__ = "ContextVar"
         __class_getitem__: Any = classmethod(GenericAlias)
 
@@ -51,10 +51,7 @@ def private_contextvars(made: Made) -> ModuleType:
             remember(variable)
             return variable
 
-    private = ModuleType("contextvars", contextvars.__doc__)
-    vars(private).update(vars(contextvars))
-    vars(private)["ContextVar"] = ContextVar
-    return private
+    return ContextVar
 
 
 def forget_values(made: Iterable[contextvars.ContextVar[Any]]) -> None:

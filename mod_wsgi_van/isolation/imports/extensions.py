@@ -1,7 +1,7 @@
-"""Loading extension modules for a release: what the real table showed is there afterwards.
+"""The ``_imp`` of a release: compiled modules of the library, and the application's own.
 
-A module with single-phase initialisation (PEP 489) stores itself in the real ``sys.modules``, and
-a stand-in for its name belongs there.
+A module of the application with single-phase initialisation (PEP 489) stores itself in the real
+``sys.modules``, where a stand-in for its name belongs: what stood there is put back.
 
 An initialisation that hangs holds up its own release, and for a while another one that loads the
 same file. Two cases cannot be prevented: one that keeps the GIL stops the process, and one that
@@ -18,6 +18,7 @@ import weakref
 from types import ModuleType
 from typing import Any
 
+from mod_wsgi_van.isolation.imports import library, namespaces
 from mod_wsgi_van.isolation.imports.internals import (
     MISSING,
     frozen_code,
@@ -40,11 +41,29 @@ def private_imp(system: System) -> ModuleType:
     """The ``_imp`` of one release: an import lock of its own, and the real table kept whole."""
     private = ModuleType("_imp")
     vars(private).update(vars(_imp))
+
+    def create_builtin(spec: Any) -> Any:
+        return namespaces.create(system, spec, _imp.create_builtin)
+
+    def exec_builtin(module: Any) -> int:
+        return namespaces.execute(system, module, _imp.exec_builtin)
+
+    def create_dynamic(spec: Any, file: Any = None) -> Any:
+        if library.contains(spec.origin):
+            return namespaces.create(system, spec, _imp.create_dynamic)
+        return _create_alone(system, spec)
+
+    def exec_dynamic(module: Any) -> int:
+        return namespaces.execute(system, module, _imp.exec_dynamic)
+
     vars(private).update(
         acquire_lock=system.lock.acquire,
         release_lock=system.lock.release,
         get_frozen_object=frozen_code,
-        create_dynamic=functools.partial(create_dynamic, system),
+        create_builtin=create_builtin,
+        exec_builtin=exec_builtin,
+        create_dynamic=create_dynamic,
+        exec_dynamic=exec_dynamic,
     )
     return private
 
@@ -55,7 +74,7 @@ def after_fork() -> None:
     _files_lock, _files = threading.Lock(), weakref.WeakValueDictionary()
 
 
-def create_dynamic(system: System, spec: Any, file: Any = None) -> Any:
+def _create_alone(system: System, spec: Any) -> Any:
     """``_imp.create_dynamic``, one at a time for each file, whichever releases load it."""
     # Its stand-in must be there before: nobody else changes the entry while this runs.
     table.announce(spec.name, system.modules)

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import FunctionType, TracebackType
 from typing import Any
 
-from mod_wsgi_van.isolation.imports.asking import asking, unasked
-from mod_wsgi_van.isolation.imports.internals import MISSING, is_initializing, real_modules
-from mod_wsgi_van.isolation.imports.sharing import provides
+from mod_wsgi_van.isolation.imports.asking import asking
+from mod_wsgi_van.isolation.imports.internals import (
+    BOOTSTRAP_FILE,
+    MISSING,
+    is_initializing,
+    real_modules,
+)
 from mod_wsgi_van.isolation.imports.standins import StandIn, table
 from mod_wsgi_van.isolation.imports.system import System
 
 Import = Callable[..., Any]
+
+# Frames of this file count as the interpreter's own: warnings passes over them when it looks for
+# the one who imports, and so does what prints tracebacks.
+_FRAMES_REMOVED = "_call_with_frames_removed"
 
 
 def make_import(system: System) -> Import:
@@ -24,6 +33,7 @@ def make_import(system: System) -> Import:
     import_statement = system.importlib.import_statement
     import_module = system.importlib.import_module
     import_items = system.importlib.import_items
+    strip = _strip
 
     def __import__(
         name: str,
@@ -32,43 +42,86 @@ def make_import(system: System) -> Import:
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> Any:
-        if type(fromlist) is list and not fromlist and globals is locals and not level:
-            imported = import_module(name)
-            module = get(name)
-            if module is None:  # it took itself out of sys.modules
-                return imported
-            if real_modules.get(name) is not module:
-                # C code (pickle, numpy) is calling, through PyImport_Import(). It ignores what is
-                # returned here and reads the real table, so the right module is put there. Then it
-                # frees its `fromlist`, and with it the restorer, which puts back what was there.
-                # From the next statement until then no bytecode runs, so no other thread does.
-                fromlist.append(table.restorer(name))
-                real_modules[name] = module
-            return module
-        found = name
-        if level:
-            package = globals.get("__package__") if globals else None
-            if not package or not fromlist:
-                return import_statement(name, globals, locals, fromlist, level)
-            if level > 1:
-                parts = package.rsplit(".", level - 1)
-                if len(parts) < level:
+        try:
+            if type(fromlist) is list and not fromlist and globals is locals and not level:
+                imported = import_module(name)
+                module = get(name)
+                if module is None:  # it took itself out of sys.modules
+                    return imported
+                if real_modules.get(name) is not module:
+                    # C code (pickle, numpy) is calling, through PyImport_Import(). It ignores what
+                    # is returned here and reads the real table, so the right module is put there.
+                    # Then it frees its `fromlist`, and with it the restorer, which puts back what
+                    # was there. From the next statement until then no bytecode runs, so no other
+                    # thread does.
+                    fromlist.append(table.restorer(name))
+                    real_modules[name] = module
+                return module
+            found = name
+            if level:
+                package = globals.get("__package__") if globals else None
+                if not package or not fromlist:
                     return import_statement(name, globals, locals, fromlist, level)
-                package = parts[0]
-            found = f"{package}.{name}" if name else package
-        elif not fromlist and "." in name:
-            return import_statement(name, globals, locals, fromlist, level)
-        module = get(found)
-        if module is None or is_initializing(module):
-            module = import_statement(name, globals, locals, fromlist, level)
-        if fromlist and hasattr(module, "__path__"):
-            for item in fromlist:
-                if item == "*" or not hasattr(module, item):
-                    import_items(module, fromlist, import_module)
-                    return _with_unbound(module, fromlist, get)
-        return module
+                if level > 1:
+                    parts = package.rsplit(".", level - 1)
+                    if len(parts) < level:
+                        return import_statement(name, globals, locals, fromlist, level)
+                    package = parts[0]
+                found = f"{package}.{name}" if name else package
+            elif not fromlist and "." in name:
+                return import_statement(name, globals, locals, fromlist, level)
+            module = get(found)
+            if module is None or is_initializing(module):
+                module = import_statement(name, globals, locals, fromlist, level)
+            if fromlist and hasattr(module, "__path__"):
+                for item in fromlist:
+                    if item == "*" or not hasattr(module, item):
+                        import_items(module, fromlist, import_module)
+                        return _with_unbound(module, fromlist, get)
+            return module
+        except BaseException as error:
+            strip(error)
+            raise
 
-    return __import__
+    code = __import__.__code__.replace(co_filename=BOOTSTRAP_FILE)
+    return FunctionType(code, __import__.__globals__, "__import__", (None, None, (), 0),
+                        __import__.__closure__)  # fmt: skip
+
+
+def _strip(error: BaseException) -> None:
+    """Take the frames of the import system out of a traceback, as import.c does with its own.
+
+    The bare ``raise`` that follows adds none. Of an error that importlib itself ran into, and that
+    is no ImportError, they stay.
+    """
+    always = isinstance(error, ImportError)
+    kept: list[TracebackType] = []
+    chunk: list[TracebackType] = []
+    entry = error.__traceback__
+    while entry is not None:
+        code = entry.tb_frame.f_code
+        if _is_ours(code.co_filename):
+            chunk.append(entry)
+        else:
+            if chunk and not always and chunk[-1].tb_frame.f_code.co_name != _FRAMES_REMOVED:
+                kept += chunk
+            chunk = []
+            kept.append(entry)
+        entry = entry.tb_next
+    if chunk and not always and chunk[-1].tb_frame.f_code.co_name != _FRAMES_REMOVED:
+        kept += chunk
+    following = None
+    for entry in reversed(kept):
+        entry.tb_next = following
+        following = entry
+    error.__traceback__ = following
+
+
+def _is_ours(filename: str) -> bool:
+    return filename.startswith(("<frozen importlib._bootstrap", _OURS))
+
+
+_OURS = __file__.rpartition("/")[0] + "/"
 
 
 class _Partial:
@@ -94,11 +147,31 @@ def _with_unbound(package: Any, fromlist: Sequence[str], get: Callable[[str], An
     return _Partial(package, unbound) if unbound else package
 
 
+def make_find_and_load(system: System, original: Import) -> Import:
+    """What the release's importlib does with every name that is imported.
+
+    A module that another thread is executing is waited for. Where that would never end, because the
+    other thread waits for one of ours, it is taken as far as it is, as import.c does.
+    """
+    modules, wait = system.modules, system.importlib.bootstrap._lock_unlock_module
+
+    def _find_and_load(name: str, import_: Import) -> Any:
+        module = modules.get(name, MISSING)
+        if module is not MISSING and module is not None and is_initializing(module):
+            wait(name)
+            module = modules.get(name, MISSING)
+            if module is not MISSING and module is not None:
+                return module
+        return original(name, import_)
+
+    return _find_and_load
+
+
 def make_real_find_and_load(original: Import) -> Import:
     """What the real importlib does with a name that its table does not hold.
 
-    C code and shared modules end here when they import for a vhost. The decision is made before
-    a lock of the real import system is taken: those never wait for the locks of a release.
+    C code ends here when it imports for a vhost. The decision is made before a lock of the real
+    import system is taken: those never wait for the locks of a release.
     """
 
     def _find_and_load(name: str, import_: Import) -> Any:
@@ -107,14 +180,16 @@ def make_real_find_and_load(original: Import) -> Import:
         if stands or module is MISSING:
             system = asking(2)
             if system is not None:
-                if provides(system, name):
-                    return system.import_module(name)
-                # A shared module is loaded because a vhost needs it: it must keep nothing of it.
-                return unasked(original, name, import_)
+                return system.import_module(name)
+            parent = name.rpartition(".")[0]
+            if parent and type(real_modules.get(parent)) is StandIn:
+                import_(parent)  # it may stand for modules of releases alone
             if stands:
                 if (genuine := object.__getattribute__(module, "genuine")) is not None:
                     return genuine
                 return table.load_genuine(name, lambda missing: original(missing, import_))
-        return original(name, import_)
+        found = original(name, import_)
+        table.adopt(name)
+        return found
 
     return _find_and_load

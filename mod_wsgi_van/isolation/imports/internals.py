@@ -15,10 +15,7 @@ import functools
 import importlib._bootstrap as real_bootstrap
 import os
 import sys
-import threading
 import types
-import typing
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -35,28 +32,23 @@ MISSING = object()  # what it shows for a name that it does not have
 BOOTSTRAP = "_frozen_importlib"
 EXTERNAL = "_frozen_importlib_external"
 
+# Where the code of importlib says that it comes from; warnings and import.c know it by that.
+BOOTSTRAP_FILE = "<frozen importlib._bootstrap>"
+
 # The function of the real importlib that is replaced while releases are loaded.
 REAL_FIND_AND_LOAD = (real_bootstrap, "_find_and_load")
-# Functions of threading and _thread that start a thread; each version has some of them.
-THREAD_STARTERS = (
-    (threading, "_start_new_thread"),  # 3.11, 3.12
-    (threading, "_start_joinable_thread"),  # 3.13
-    (_thread, "start_new_thread"),
-    (_thread, "start_new"),
-    (_thread, "start_joinable_thread"),
-)
 
 _NEEDED: tuple[tuple[Any, str], ...] = (
-    (_imp, "get_frozen_object create_dynamic acquire_lock release_lock"),
+    (_imp, "get_frozen_object acquire_lock release_lock"),
+    (_imp, "create_builtin exec_builtin create_dynamic exec_dynamic"),
     (sys, "_getframe _stdlib_dir stdlib_module_names builtin_module_names"),
     (real_bootstrap, "_find_and_load _gcd_import"),
-    (weakref.finalize, "_registry"),
-    (typing, "_overload_registry _cleanups"),
     (os.environ, "_data"),
 )
 _NEEDED_TWICE = (
     (BOOTSTRAP, "__import__ _gcd_import _find_and_load_unlocked _handle_fromlist _install"),
-    (EXTERNAL, "_install PathFinder SourceFileLoader"),
+    (BOOTSTRAP, "_find_and_load _lock_unlock_module"),
+    (EXTERNAL, "_install FileFinder SourceLoader SourceFileLoader _get_supported_file_loaders"),
 )
 
 
@@ -67,8 +59,6 @@ def check() -> None:
     for owner, names in (*_NEEDED, *((sys.modules.get(n), names) for n, names in _NEEDED_TWICE)):
         label = getattr(owner, "__name__", type(owner).__name__)
         missing += [f"{label}.{name}" for name in names.split() if not hasattr(owner, name)]
-    if not any(hasattr(owner, name) for owner, name in THREAD_STARTERS[:2]):
-        missing.append("threading._start_new_thread")
     if sys.implementation.name != "cpython":
         missing.append("CPython")
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
@@ -85,16 +75,10 @@ def check() -> None:
 frozen_code: Any = functools.cache(getattr(_imp, "get_frozen_object", repr))
 # Where the standard library is.
 stdlib_dir: str = getattr(sys, "_stdlib_dir", None) or os.path.dirname(os.__file__)
-# All weakref.finalize objects that are alive, with their functions.
-finalizers: dict[Any, Any] = getattr(weakref.finalize, "_registry", {})
-# What typing.overload remembers: module name, qualified name, line number, function.
-overloads: dict[str, dict[str, dict[int, Any]]] = getattr(typing, "_overload_registry", {})
-# Functions that clear typing's caches.
-typing_caches: list[Callable[[], None]] = getattr(typing, "_cleanups", [])
 
 
 def load_real(name: str) -> Any:
-    """Import with the real importlib, on behalf of whoever is asking."""
+    """Import the daemon's own module with the real importlib."""
     return real_bootstrap._gcd_import(name)  # type: ignore[attr-defined]
 
 
@@ -116,12 +100,6 @@ def environ_data(environ: Any) -> dict[Any, Any]:
     return data
 
 
-def set_environ_data(module: Any, data: dict[Any, Any]) -> None:
-    """Put ``data`` behind ``environ`` and ``environb`` of a copy of the module ``os``."""
-    module.environ._data = data
-    module.environb._data = data
-
-
 @dataclass(frozen=True)
 class Importlib:
     """One more instance of importlib: the functions of it that we call."""
@@ -132,9 +110,9 @@ class Importlib:
     import_module: Callable[[str], Any]  # by absolute name; returns the module itself
     import_items: Callable[..., Any]  # those of a ``from`` list that are submodules
 
-    def wrap_load(self, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-        """Replace what imports a module that the table lacks, with its lock held."""
-        self.bootstrap._find_and_load_unlocked = make(self.bootstrap._find_and_load_unlocked)
+    def wrap(self, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        """Replace a function of ``bootstrap``."""
+        setattr(self.bootstrap, name, make(getattr(self.bootstrap, name)))
 
 
 def second_importlib(

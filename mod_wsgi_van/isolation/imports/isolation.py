@@ -15,10 +15,10 @@ from mod_wsgi_van.isolation.imports import internals
 from mod_wsgi_van.isolation.imports.building import add_site_packages, build
 from mod_wsgi_van.isolation.imports.contexts import Made, forget_values
 from mod_wsgi_van.isolation.imports.failure import import_failed
+from mod_wsgi_van.isolation.imports.forks import replacements
 from mod_wsgi_van.isolation.imports.purge import purge
 from mod_wsgi_van.isolation.imports.standins import table
 from mod_wsgi_van.isolation.imports.system import System
-from mod_wsgi_van.isolation.imports.threads import replacements
 from mod_wsgi_van.wsgi import Application
 
 _log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""Make the shared standard library forget a release.
+"""Make what all releases share forget a retired one.
 
 Releases retire in threads of their own, many at once, while others load. So every step here takes
 a copy of a table before it looks through it, and removes what another thread may have removed.
@@ -6,12 +6,12 @@ a copy of a table before it looks through it, and removes what another thread ma
 
 from __future__ import annotations
 
-import copyreg
+import codecs
+import contextlib
 import functools
+import gc
 import linecache
-import re
 import sys
-import urllib.parse
 from collections.abc import Callable
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
@@ -24,13 +24,7 @@ Report = Callable[[str], None]
 
 def purge(system: System, report: Report) -> None:
     """Undo what code of the release registered; ``report`` logs the exception being handled."""
-    for finalizer, info in list(internals.finalizers.items()):
-        try:
-            if owned(system, info.func):
-                finalizer() if info.atexit else finalizer.detach()  # as the end of a process would
-        except BaseException:  # code of the application, and it may exit
-            report("a finalizer failed")
-    for forget in (_children, _overloads, _reducers, _ctypes, _lines, _caches):
+    for forget in (_children, _codecs, _callbacks, _prototypes, _lines):
         try:
             forget(system)
         except Exception:
@@ -76,45 +70,34 @@ def _children(system: System) -> None:
         tracker._stop()
 
 
-def _overloads(system: System) -> None:
-    """``typing.overload``. What is empty then stays: a module that loads may be filling it."""
-    for by_name in list(internals.overloads.values()):
-        for by_line in list(by_name.values()):
-            for line, function in list(by_line.items()):
-                if owned(system, function):
-                    by_line.pop(line, None)
+def _codecs(system: System) -> None:
+    """``codecs.register``; what was found there is forgotten with it."""
+    while system.codecs:
+        codecs.unregister(system.codecs.pop())
+    system.error_handlers.clear()
 
 
-def _reducers(system: System) -> None:
-    """``copyreg.pickle``."""
-    for kind, reducer in list(copyreg.dispatch_table.items()):
-        if owned(system, reducer) or owned(system, kind):
-            copyreg.dispatch_table.pop(kind, None)
+def _callbacks(system: System) -> None:
+    """``gc.callbacks``."""
+    for callback in list(gc.callbacks):
+        if owned(system, callback):
+            with contextlib.suppress(ValueError):
+                gc.callbacks.remove(callback)
 
 
-def _ctypes(system: System) -> None:
-    ctypes = sys.modules.get("ctypes")
-    for name in ("_pointer_type_cache", "_c_functype_cache"):
-        cache = getattr(ctypes, name, None)
-        if type(cache) is not dict:  # from 3.14 on a class keeps its pointer type itself
-            continue
-        for key in list(cache):
-            kinds = key if isinstance(key, tuple) else (key,)
-            if any(isinstance(kind, type) and owned(system, kind) for kind in kinds):
-                cache.pop(key, None)
+def _prototypes(system: System) -> None:
+    """Up to Python 3.12 the collector does not see what the type of a C function refers to."""
+    ctypes = dict.get(system.modules, "ctypes")
+    functions = getattr(dict.get(system.modules, "_ctypes"), "CFuncPtr", None)
+    if sys.version_info < (3, 13) and ctypes is not None and functions is not None:
+        for name, value in list(vars(ctypes).items()):
+            if isinstance(value, functions):
+                del vars(ctypes)[name]
 
 
 def _lines(system: System) -> None:
-    """``linecache`` keeps the source of whatever stood in a traceback."""
+    """The daemon's ``linecache`` keeps the source of what stood in a traceback that it wrote."""
     files = {getattr(module, "__file__", None) for module in list(system.modules.values())}
     for name in list(linecache.cache):
         if name in files:
             linecache.cache.pop(name, None)
-
-
-def _caches(system: System) -> None:
-    """Bounded caches that may hold a class of the release; they fill again by themselves."""
-    re.purge()
-    urllib.parse.clear_cache()  # type: ignore[attr-defined]
-    for clear in internals.typing_caches:
-        clear()

@@ -1,8 +1,11 @@
 """The real ``sys.modules`` shows one stand-in per name that vhosts loaded.
 
-pickle, typing, dataclasses, inspect, unittest.mock and C code look modules up there. A stand-in
-sends every attribute access to the module of the release that is asking. It is no module itself:
-CPython's import.c would fill a true module in with the contents of an extension module.
+C code looks modules up there: pickle, the warnings of C functions, whatever Cython compiled. A
+stand-in sends every attribute access to the module of the release that is asking. It is no module
+itself: CPython's import.c would fill a true module in with the contents of an extension module.
+
+The daemon's own modules of the standard library get stand-ins too while releases are loaded. To the
+daemon's code they are what they stand for.
 """
 
 from __future__ import annotations
@@ -12,8 +15,10 @@ import sys
 import threading
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any
 
+from mod_wsgi_van.isolation.imports import library
 from mod_wsgi_van.isolation.imports.asking import asking
 from mod_wsgi_van.isolation.imports.internals import (
     MISSING,
@@ -23,6 +28,11 @@ from mod_wsgi_van.isolation.imports.internals import (
     real_modules,
 )
 from mod_wsgi_van.isolation.imports.system import System
+
+# The interpreter itself works with them.
+_NEVER = frozenset(
+    {"__main__", "sys", "builtins", "importlib", "_frozen_importlib", "_frozen_importlib_external"}
+)
 
 
 class StandIn:
@@ -47,6 +57,8 @@ class StandIn:
             module = object.__getattribute__(self, "genuine")
         else:
             module = dict.get(system.modules, name)
+            if module is None and library.is_pure(name):
+                module = _imported(system, name)
         if module is None:
             if attribute == "__class__":
                 return StandIn
@@ -64,6 +76,14 @@ class StandIn:
 
     def __repr__(self) -> str:
         return f"<stand-in for module {object.__getattribute__(self, 'name')!r}>"
+
+
+def _imported(system: System, name: str) -> Any:
+    """A module of the library that C code looks for; a site may have another of that name."""
+    try:
+        return system.import_module(name)
+    except ImportError:
+        return None
 
 
 def _present(stand_in: StandIn, system: System | None) -> Any:
@@ -135,6 +155,11 @@ class _Table:
             _holders(stand_in).add(id(holder))
             names.add(name)
 
+    def adopt(self, name: str) -> None:
+        """The daemon has loaded a module of the library; see the module."""
+        if type(real_modules.get(name)) is ModuleType and library.is_pure(name):
+            self.announce(name, self)
+
     def close(self, holder: object) -> None:
         """A release is retired: take its names out of the real table. May be called twice."""
         with self._lock:
@@ -183,10 +208,11 @@ class _Table:
 
 
 def _needs_stand_in(name: object) -> bool:
-    """Shared modules stand in the real table themselves, and copies are found by import alone."""
-    if not isinstance(name, str) or name == "__main__":
+    """C modules of the library need none, but for one that C code may call for a release."""
+    if not isinstance(name, str) or name.partition(".")[0] in _NEVER:
         return False
-    return name.partition(".")[0] not in sys.stdlib_module_names
+    top = name.partition(".")[0]
+    return top not in sys.stdlib_module_names or name == "atexit" or library.is_pure(name)
 
 
 def _holders(stand_in: StandIn) -> set[int]:

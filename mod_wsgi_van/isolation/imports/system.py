@@ -1,4 +1,4 @@
-"""What the import system of one release is; ``building`` makes one."""
+"""What the Python of one release is; ``building`` makes one."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ Caller = Callable[..., Any]
 
 def _ignore(what: str) -> None:
     """Report nothing."""
+
+
+class ErrorHandlers(dict[str, Any]):
+    """What a release registered with ``codecs.register_error``, by name."""
 
 
 class System:
@@ -45,6 +49,9 @@ class System:
         self.exit_handlers: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
         self.fork_handlers: list[dict[str, Any]] = []
         self.context_variables: Made = []
+        self.codecs: list[Any] = []
+        self.codes: list[Any] = []  # of its modules; they stay shared as long as it has them
+        self.error_handlers = ErrorHandlers()
 
     def place(self, name: str, module: Any) -> None:
         """Put a module in the table that needs no stand-in in the real one."""
@@ -71,3 +78,20 @@ def caller(names: dict[str, Any]) -> Caller:
 
 def _call(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     return function(*args, **kwargs)
+
+
+def put(system: System, names: dict[str, Any], module: str, *functions: Any) -> None:
+    """Let functions of ours stand in a namespace of a release as those of ``module``.
+
+    They get the release's builtins: what C code imports when they call it is the release's.
+    """
+    for function in functions:
+        code, name = function.__code__, function.__name__
+        known = function.__globals__
+        own = {used: known[used] for used in code.co_names if used in known}
+        own |= {"__builtins__": system.builtins, "__name__": module}
+        names[name] = made = FunctionType(
+            code, own, name, function.__defaults__, function.__closure__
+        )
+        made.__kwdefaults__, made.__doc__ = function.__kwdefaults__, function.__doc__
+        made.__module__, made.__qualname__ = module, name

@@ -361,15 +361,20 @@ def distrust_young_bytecode(loader: Any) -> None:
 
     A .pyc knows its source by the size and the whole seconds of the mtime alone: an edit in place
     that keeps the size, within the second of the last load, would be answered with the old code.
-    An OSError makes importlib compile the source. The isolation in the router's process uses this
-    too, and SteadyFinders.
+    An OSError while a .pyc is read makes importlib compile the source. The isolation in the
+    router's process uses this too, and SteadyFinders.
     """
-    path_stats, get_data = loader.path_stats, loader.get_data
+    get_code, get_data = loader.get_code, loader.get_data
 
-    def careful_path_stats(self: Any, path: str) -> Any:
-        if time.time() - os.stat(path).st_mtime < YOUNG:
-            raise OSError(f"{path} has just been written")
-        return path_stats(self, path)
+    def careful_get_code(self: Any, fullname: str) -> Any:
+        path = self.get_filename(fullname)
+        try:
+            young = time.time() - os.stat(path).st_mtime < YOUNG
+        except OSError:
+            young = False
+        if young:
+            return self.source_to_code(self.get_data(path), path)
+        return get_code(self, fullname)
 
     def careful_get_data(self: Any, path: str) -> bytes:
         data: bytes = get_data(self, path)
@@ -378,7 +383,7 @@ def distrust_young_bytecode(loader: Any) -> None:
             raise OSError(f"{path} is not younger than its source")
         return data
 
-    loader.path_stats, loader.get_data = careful_path_stats, careful_get_data
+    loader.get_code, loader.get_data = careful_get_code, careful_get_data
 
 
 class SteadyFinders(list):  # type: ignore[type-arg]

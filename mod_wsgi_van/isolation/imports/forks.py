@@ -1,43 +1,30 @@
-"""What the process does on behalf of a release without a frame of it: new threads, and forks."""
+"""The functions of this interpreter that ask on whose behalf they are called, and its forks."""
 
 from __future__ import annotations
 
-import functools
 import os
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from mod_wsgi_van.interpreter.collector import collector
-from mod_wsgi_van.isolation.imports import extensions, internals
+from mod_wsgi_van.isolation.imports import extensions, internals, streams
 from mod_wsgi_van.isolation.imports.asking import asking
 from mod_wsgi_van.isolation.imports.importing import make_real_find_and_load
 from mod_wsgi_van.isolation.imports.standins import table
 
 
-def _make_starter(original: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(original)
-    def start(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        system = asking(2)
-        if system is not None:
-            # Its first frame has the release's builtins, whatever the thread runs.
-            function = functools.partial(system.call, function)
-        return original(function, *args, **kwargs)
-
-    return start
-
-
 class Replacements:
-    """The functions of this interpreter that ask on whose behalf they are called.
+    """They are in place from the first load until the last isolation is shut down.
 
-    They are in place from the first load until the last isolation is shut down. ``_lock`` guards
-    ``_users`` and ``_originals``.
+    ``_lock`` guards ``_users`` and ``_originals``.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0
-        self._originals: list[tuple[Any, str, Any]] = []
+        self._originals: list[tuple[Any, str, Any, Any]] = []
         self._watches_forks = False
 
     def install(self) -> None:
@@ -46,9 +33,11 @@ class Replacements:
             if self._users > 1:
                 return
             self._replace(*internals.REAL_FIND_AND_LOAD, make_real_find_and_load)
-            for owner, name in internals.THREAD_STARTERS:
-                if hasattr(owner, name):
-                    self._replace(owner, name, _make_starter)
+            for name, make in streams.REPLACED:
+                self._replace(sys, name, make)
+            table.open(table)
+            for name in list(internals.real_modules):
+                table.adopt(name)
             if not self._watches_forks:  # cannot be undone
                 os.register_at_fork(
                     before=_before_fork,
@@ -61,14 +50,17 @@ class Replacements:
         with self._lock:
             self._users -= 1
             if self._users == 0:
+                table.close(table)
                 while self._originals:
-                    owner, name, original = self._originals.pop()
-                    setattr(owner, name, original)
+                    owner, name, original, ours = self._originals.pop()
+                    if getattr(owner, name, None) is ours:  # else somebody has replaced it again
+                        setattr(owner, name, original)
 
     def _replace(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
-        original = getattr(owner, name)
-        self._originals.append((owner, name, original))
-        setattr(owner, name, make(original))
+        original = getattr(owner, name, None)
+        ours = make(original)
+        self._originals.append((owner, name, original, ours))
+        setattr(owner, name, ours)
 
 
 replacements = Replacements()
@@ -87,6 +79,7 @@ def _after_fork_in_child() -> None:
     collector.after_fork()
     if (system := asking(2)) is not None:
         system.lock.release()
+        _lock_main_thread(dict.get(system.modules, "threading"))
         for handlers in list(system.fork_handlers):
             _run(handlers, "after_in_child")
 
@@ -96,6 +89,19 @@ def _after_fork_in_parent() -> None:
         system.lock.release()
         for handlers in list(system.fork_handlers):
             _run(handlers, "after_in_parent")
+
+
+def _lock_main_thread(threading: Any) -> None:
+    """A thread of the server becomes the main thread of the child.
+
+    The release's ``threading`` did not start it, and ends with an AssertionError where the main
+    thread has no such lock (gh-102512, mended in CPython 3.12).
+    """
+    if threading is not None and sys.version_info < (3, 12):
+        current = threading._active.get(threading.get_ident())
+        if current is not None and current._tstate_lock is None:
+            current._tstate_lock = threading.Lock()
+            current._tstate_lock.acquire()
 
 
 def _run(handlers: dict[str, Any], moment: str) -> None:

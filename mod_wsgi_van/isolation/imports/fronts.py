@@ -1,0 +1,347 @@
+"""Private functions in front of C modules, where the state behind them is the process's.
+
+Each front changes the namespace of a module as one release sees it.
+"""
+
+from __future__ import annotations
+
+import _codecs
+import _posixsubprocess
+import _socket
+import _thread
+import atexit
+import gc
+import os
+import sys
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from mod_wsgi_van.isolation.imports.contexts import private_contextvar
+from mod_wsgi_van.isolation.imports.internals import environ_data
+from mod_wsgi_van.isolation.imports.system import System, put
+
+Names = dict[str, Any]
+
+
+def _posix(system: System, names: Names) -> None:
+    """The environment, whom it is handed to, and what is called at a fork."""
+    names["environ"] = dict(environ_data(os.environ))
+
+    def putenv(name: Any, value: Any, /) -> None:
+        """The C environment belongs to the process: other sites' C code reads it too."""
+
+    def unsetenv(name: Any, /) -> None:
+        """See putenv."""
+
+    def environ() -> Any:
+        return system.import_module("os").environ
+
+    def command_status(command: Any) -> int:
+        """os.system: the shell gets this release's environment; the result is a wait status."""
+        pid = os.posix_spawn("/bin/sh", ["sh", "-c", command], environ())
+        return os.waitpid(pid, 0)[1]
+
+    def execv(path: Any, argv: Any, /) -> None:
+        os.execve(path, argv, environ())
+
+    def posix_spawn(path: Any, argv: Any, env: Any, /, **kwargs: Any) -> int:
+        return os.posix_spawn(path, argv, environ() if env is None else env, **kwargs)
+
+    def posix_spawnp(path: Any, argv: Any, env: Any, /, **kwargs: Any) -> int:
+        return os.posix_spawnp(path, argv, environ() if env is None else env, **kwargs)
+
+    def register_at_fork(**handlers: Any) -> None:
+        """The real one would keep the handlers, and so the release, until the process ends."""
+        system.fork_handlers.append(handlers)
+
+    put(
+        system, names, "posix", putenv, unsetenv, execv, posix_spawn, posix_spawnp, register_at_fork
+    )
+    command_status.__name__ = "system"
+    put(system, names, "posix", command_status)
+
+
+def _fork_exec(system: System, names: Names) -> None:
+    """subprocess and multiprocessing end here: no environment given means the release's."""
+
+    def fork_exec(*args: Any) -> int:
+        values = list(args)
+        if values[5] is None:  # env_list
+            environ = system.import_module("os").environb
+            values[5] = [name + b"=" + value for name, value in environ.items()]
+        return _posixsubprocess.fork_exec(*values)
+
+    put(system, names, "_posixsubprocess", fork_exec)
+
+
+def _atexit(system: System, names: Names) -> None:
+    """Handlers run when the release is retired."""
+    handlers = system.exit_handlers
+
+    def register(func: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if not callable(func):
+            raise TypeError("the first argument must be callable")
+        handlers.append((func, args, kwargs))
+        return func
+
+    def unregister(func: Any, /) -> None:
+        handlers[:] = [entry for entry in handlers if entry[0] != func]
+
+    def _clear() -> None:
+        handlers.clear()
+
+    def _ncallbacks() -> int:
+        return len(handlers)
+
+    def _run_exitfuncs() -> None:
+        system.run_exit_handlers()
+
+    register.__doc__ = atexit.register.__doc__
+    put(system, names, "atexit", register, unregister, _clear, _ncallbacks, _run_exitfuncs)
+
+
+def _gc(system: System, names: Names) -> None:
+    """The collector works for all: what a site switches is remembered, and changes nothing."""
+    enabled, frozen = True, 0
+    threshold: tuple[int, ...] = gc.get_threshold()
+
+    def enable() -> None:
+        nonlocal enabled
+        enabled = True
+
+    def disable() -> None:
+        nonlocal enabled
+        enabled = False
+
+    def isenabled() -> bool:
+        return enabled
+
+    def set_threshold(*values: int) -> None:
+        nonlocal threshold
+        threshold = (*values, *threshold[len(values) :])
+
+    def get_threshold() -> tuple[int, ...]:
+        return threshold
+
+    def freeze() -> None:
+        nonlocal frozen
+        frozen = len(gc.get_objects())
+
+    def unfreeze() -> None:
+        nonlocal frozen
+        frozen = 0
+
+    def get_freeze_count() -> int:
+        return frozen
+
+    put(system, names, "gc", enable, disable, isenabled, set_threshold, get_threshold)
+    put(system, names, "gc", freeze, unfreeze, get_freeze_count)
+
+
+def _registry(system: System, names: Names) -> None:
+    """Codecs are the interpreter's. What a release registers leaves it with the release."""
+
+    def register(search_function: Any, /) -> None:
+        _codecs.register(search_function)
+        system.codecs.append(search_function)
+
+    def unregister(search_function: Any, /) -> None:
+        _codecs.unregister(search_function)
+        if search_function in system.codecs:
+            system.codecs.remove(search_function)
+
+    def register_error(errors: str, handler: Any, /) -> None:
+        if not callable(handler):
+            raise TypeError("handler must be callable")
+        system.error_handlers[errors] = handler
+        handlers = weakref.ref(system.error_handlers)
+
+        def handle(error: Any) -> Any:
+            """The interpreter keeps it for good, and so it must not keep the release."""
+            if (known := handlers()) is None:
+                raise LookupError(f"unknown error handler name '{errors}'")
+            return known[errors](error)
+
+        _codecs.register_error(errors, handle)
+
+    def lookup_error(name: str, /) -> Any:
+        found = system.error_handlers.get(name)
+        return _codecs.lookup_error(name) if found is None else found
+
+    put(system, names, "_codecs", register, unregister, register_error, lookup_error)
+
+
+def _threads(system: System, names: Names) -> None:
+    """threading reports in Python then, to the release's ``sys.stderr``.
+
+    Each ``threading`` takes the thread that imports it for the main thread, and would take the lock
+    from it that tells its true owner, the server's ``threading``, when it ends.
+    """
+    names.pop("_excepthook", None)
+    if "_set_sentinel" not in names:  # from Python 3.13 on
+        return
+    start, sentinel, allocate = _thread.start_new_thread, names["_set_sentinel"], _thread.allocate
+    own = _thread._local()
+
+    def start_new_thread(function: Any, args: Any, kwargs: Any = None, /) -> int:
+        if not callable(function):
+            raise TypeError("first arg must be callable")
+
+        def begin(*args: Any, **kwargs: Any) -> None:
+            own.started = True
+            function(*args, **kwargs)
+
+        return start(begin, args) if kwargs is None else start(begin, args, kwargs)
+
+    def _set_sentinel() -> Any:
+        return sentinel() if hasattr(own, "started") else allocate()
+
+    put(system, names, "_thread", start_new_thread, _set_sentinel)
+    names["start_new"] = names["start_new_thread"]
+
+
+def _warnings(system: System, names: Names) -> None:
+    """Without them warnings.py keeps filters of its own, and C code reads those there."""
+    for name in ("filters", "_defaultaction", "_onceregistry", "_filters_mutated"):
+        names.pop(name, None)
+
+
+def _contextvars(system: System, names: Names) -> None:
+    names["ContextVar"] = private_contextvar(system.context_variables)
+
+
+def _timeout(system: System, names: Names) -> None:
+    """``socket.setdefaulttimeout`` for the sockets that the release makes."""
+    timeout: float | None = None
+
+    class socket(_socket.socket):
+        __slots__ = ()
+        __module__ = "_socket"
+        __doc__ = _socket.socket.__doc__
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            if timeout is not None:
+                self.settimeout(timeout)
+
+    def setdefaulttimeout(value: float | None, /) -> None:
+        nonlocal timeout
+        probe = _socket.socket(_socket.AF_UNIX)
+        try:
+            probe.settimeout(value)  # raises what the real function raises
+            timeout = probe.gettimeout()
+        finally:
+            probe.close()
+
+    def getdefaulttimeout() -> float | None:
+        return timeout
+
+    socket.__qualname__ = "socket"
+    names["socket"] = names["SocketType"] = socket
+    put(system, names, "_socket", setdefaulttimeout, getdefaulttimeout)
+
+
+def _pickle(system: System, names: Names) -> None:
+    """The C pickler looks in the table of the ``copyreg`` that it was made with."""
+    real = names["Pickler"].__mro__[-2]  # that of the C module
+    table = system.import_module("copyreg").dispatch_table
+    slot = real.dispatch_table
+    bytes_io = system.import_module("_io").BytesIO
+
+    class Pickler(real):  # type: ignore[misc,valid-type]
+        __module__ = "_pickle"
+        __doc__ = real.__doc__
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            try:
+                slot.__get__(self)  # a subclass may have one
+            except AttributeError:
+                slot.__set__(self, table)
+
+    def dump(obj: Any, file: Any, protocol: Any = None, **kwargs: Any) -> None:
+        Pickler(file, protocol, **kwargs).dump(obj)
+
+    def dumps(obj: Any, protocol: Any = None, **kwargs: Any) -> bytes:
+        file = bytes_io()
+        Pickler(file, protocol, **kwargs).dump(obj)
+        value: bytes = file.getvalue()
+        return value
+
+    Pickler.__qualname__ = "Pickler"
+    names["Pickler"] = Pickler
+    put(system, names, "_pickle", dump, dumps)
+
+
+def _asyncio(system: System, names: Names) -> None:
+    """The C functions ask the policy of the ``asyncio`` that they were made with."""
+    running = names["_get_running_loop"]
+
+    def get_event_loop() -> Any:
+        loop = running()
+        if loop is not None:
+            return loop
+        return system.import_module("asyncio.events").get_event_loop_policy().get_event_loop()
+
+    def _get_event_loop(stacklevel: int = 3) -> Any:
+        return get_event_loop()
+
+    put(system, names, "_asyncio", get_event_loop, _get_event_loop)
+
+
+def _elementtree(system: System, names: Names) -> None:
+    """The factories of the daemon's library stay: those of a release are the same objects."""
+
+    def _set_factories(comment: Any, pi: Any, /) -> tuple[Any, Any]:
+        return comment, pi
+
+    put(system, names, "_elementtree", _set_factories)
+
+
+def _decimal(system: System, names: Names) -> None:
+    """What the C module registered with the daemon's abstract classes when it was made."""
+    system.import_module("numbers").Number.register(names["Decimal"])
+    traps = type(names["Context"]().traps)
+    system.import_module("collections.abc").MutableMapping.register(traps)
+
+
+def _ctypes(system: System, names: Names) -> None:
+    """The C functions keep the pointer types of all releases in one table."""
+    cache: dict[Any, Any] = {}
+    base = names["_Pointer"]
+    kind = type(base)
+
+    def POINTER(cls: Any, /) -> Any:
+        if (known := cache.get(cls)) is not None:
+            return known
+        if isinstance(cls, str):
+            made = kind("LP_" + cls, (base,), {})
+            cache[id(made)] = made
+        elif isinstance(cls, type):
+            made = cache[cls] = kind("LP_" + cls.__name__, (base,), {"_type_": cls})
+        else:
+            raise TypeError("must have a ctypes type")
+        return made
+
+    def pointer(instance: Any, /) -> Any:
+        return names["POINTER"](type(instance))(instance)
+
+    names["_pointer_type_cache"] = cache
+    put(system, names, "_ctypes", POINTER, pointer)
+
+
+FRONTS: dict[str, Callable[[System, Names], None]] = {
+    "posix": _posix,
+    "_posixsubprocess": _fork_exec,
+    "atexit": _atexit,
+    "gc": _gc,
+    "_codecs": _registry,
+    "_thread": _threads,
+    "_warnings": _warnings,
+    "_contextvars": _contextvars,
+}
+if sys.version_info < (3, 12):
+    FRONTS.update(_socket=_timeout, _pickle=_pickle, _asyncio=_asyncio, _elementtree=_elementtree)
+if sys.version_info < (3, 13):
+    FRONTS.update(_decimal=_decimal, _ctypes=_ctypes)

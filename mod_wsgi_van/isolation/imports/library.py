@@ -1,0 +1,191 @@
+"""The standard library as files: which modules it has, and code that is compiled once for all.
+
+Its directories are listed once in the life of the process, and each of its files is read once,
+whatever releases come: an upgrade of Python is seen after the restart that it needs anyway.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import weakref
+from collections.abc import Callable, MutableMapping
+from importlib.machinery import EXTENSION_SUFFIXES
+from types import CodeType, ModuleType
+from typing import Any, NamedTuple
+
+from mod_wsgi_van.isolation.imports import internals
+from mod_wsgi_van.isolation.imports.system import System
+from mod_wsgi_van.isolation.process.worker import YOUNG
+
+_PACKAGES = ("site-packages", "dist-packages")  # below it, but not of it
+
+
+class _File(NamedTuple):
+    path: str
+    package: str | None  # its directory
+    compiled: bool = False
+    source: bool = True  # False: a directory that may be a namespace package
+
+
+# Written by any thread: what two of them find at once is equal.
+_listed: dict[str, dict[str, _File]] = {}
+_codes: dict[str, CodeType] = {}
+
+# Code of files that are no part of it, as long as a release has it loaded: sites may share an
+# environment, and a new release mostly has the packages of the one before it.
+_shared: weakref.WeakValueDictionary[tuple[Any, ...], CodeType] = weakref.WeakValueDictionary()
+
+# C code keeps these functions and classes of the daemon's library for good, so that a release must
+# have the very objects: module -> names.
+_KEPT: dict[str, tuple[str, ...]] = {}
+if sys.version_info < (3, 12):
+    _KEPT["xml.etree.ElementTree"] = ("Comment", "ProcessingInstruction", "PI", "ParseError")
+    _KEPT["asyncio.exceptions"] = ("CancelledError", "InvalidStateError")
+
+
+def is_pure(name: str) -> bool:
+    """Whether a module of this name in ``sys.modules`` is one of the library's, and in Python."""
+    top = name.partition(".")[0]
+    if top not in sys.stdlib_module_names or top in sys.builtin_module_names:
+        return False
+    return not any((file := _list(path).get(top)) and file.compiled for path in paths()[1:])
+
+
+def paths() -> list[str]:
+    """The entries of ``sys.path`` that hold the standard library."""
+    standard = internals.stdlib_dir
+    archive = "python{}{}.zip".format(*sys.version_info[:2])
+    return [
+        os.path.join(os.path.dirname(standard), archive),
+        standard,
+        os.path.join(standard, "lib-dynload"),
+    ]
+
+
+def contains(path: str) -> bool:
+    """Whether a file or directory belongs to the standard library."""
+    standard = internals.stdlib_dir
+    if not path.startswith(standard + os.sep) and path != standard:
+        return False
+    return path[len(standard) + 1 :].partition(os.sep)[0] not in _PACKAGES
+
+
+def prepare(system: System) -> None:
+    """Let the release's importlib find the library in the lists, and its code in the store."""
+    external = system.importlib.external
+    loader = external.SourceFileLoader
+    read = loader.get_code
+
+    def get_code(self: Any, fullname: str) -> CodeType | None:
+        path = self.path
+        known: MutableMapping[Any, CodeType] = _codes if contains(path) else _shared
+        key: Any = path if known is _codes else _identity(path)
+        code: CodeType | None = known.get(key)
+        if code is None:
+            code = read(self, fullname)
+            if code is not None and key is not None:
+                code = known.setdefault(key, code)
+        if known is _shared:
+            system.codes.append(code)
+        return code
+
+    loader.get_code = get_code
+    external.SourceLoader.exec_module = _executing(external.SourceLoader.exec_module)
+    archive = paths()[0]
+    if not os.path.exists(archive):
+        system.sys.path_importer_cache[archive] = None
+    system.sys.path_hooks[:0] = [_archives(system), _finders(external)]
+
+
+def _identity(path: str) -> tuple[Any, ...] | None:
+    """What tells a file from all others and from its earlier states; None where it cannot be told.
+
+    Two edits within one tick of the kernel's clock leave the same times.
+    """
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    if time.time() - max(found.st_mtime, found.st_ctime) < YOUNG:
+        return None
+    return path, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _executing(execute: Callable[..., None]) -> Callable[..., None]:
+    def exec_module(self: Any, module: ModuleType) -> None:
+        execute(self, module)
+        if (kept := _KEPT.get(module.__name__)) is not None and contains(self.path):
+            real = vars(internals.load_real(module.__name__))
+            vars(module).update({name: real[name] for name in kept})
+
+    return exec_module
+
+
+def _archives(system: System) -> Callable[[str], Any]:
+    """``zipimport`` needs ``io``: it is loaded when something is no directory, and may be a zip."""
+
+    def zipimporter(path: str) -> Any:
+        if not os.path.isfile(path):
+            raise ImportError(f"not a Zip file: {path!r}", path=path)
+        return system.import_module("zipimport").zipimporter(path)
+
+    return zipimporter
+
+
+def _finders(external: Any) -> Callable[[str], Any]:
+    """A path hook for the library's directories."""
+    details = external._get_supported_file_loaders()
+
+    class FileFinder(external.FileFinder):  # type: ignore[misc]
+        def find_spec(self, fullname: str, target: object = None) -> Any:
+            file = _list(self.path).get(fullname.rpartition(".")[2])
+            if file is None:
+                return None
+            if not file.source:
+                return super().find_spec(fullname, target)
+            kind = external.ExtensionFileLoader if file.compiled else external.SourceFileLoader
+            return external.spec_from_file_location(
+                fullname,
+                file.path,
+                loader=kind(fullname, file.path),
+                submodule_search_locations=None if file.package is None else [file.package],
+            )
+
+    def library(path: str) -> Any:
+        if not contains(path) or not os.path.isdir(path):
+            raise ImportError("not a directory of the standard library", path=path)
+        return FileFinder(path, *details)
+
+    return library
+
+
+def _list(directory: str) -> dict[str, _File]:
+    known = _listed.get(directory)
+    if known is None:
+        known = {}
+        try:
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    _add(known, entry)
+        except OSError:  # a Python without lib-dynload
+            pass
+        _listed[directory] = known
+    return known
+
+
+def _add(known: dict[str, _File], entry: os.DirEntry[str]) -> None:
+    name, path = entry.name, entry.path
+    if name.endswith(".py"):
+        known.setdefault(name[:-3], _File(path, None))
+        return
+    for suffix in EXTENSION_SUFFIXES:
+        if name.endswith(suffix):
+            known[name.removesuffix(suffix)] = _File(path, None, compiled=True)
+            return
+    source = os.path.join(path, "__init__.py")
+    if os.path.isfile(source):
+        known[name] = _File(source, path)
+    elif entry.is_dir():
+        known.setdefault(name, _File(path, path, source=False))
