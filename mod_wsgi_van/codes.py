@@ -95,8 +95,8 @@ CODES = {
         (MEMORY,),
     ),
     "VAN011": Code(
-        'isolation="imports" loaded extension modules in this process.',
-        "A reload of them may fail, or leak memory.",
+        'isolation="imports" loaded libraries in this process that do not belong there.',
+        "A reload of them may fail or leak memory, or they change what all sites share.",
         'Set isolation="auto" or "process".',
         (MEMORY,),
     ),

@@ -1,0 +1,9 @@
+"""chardet>=5
+chardet>=6
+"""
+
+import chardet
+
+
+def use():
+    return str(chardet.detect("très déçu, été à Noël".encode() * 20)["encoding"])
