@@ -89,7 +89,7 @@ def _reducers(system: System) -> None:
     """``copyreg.pickle``."""
     for kind, reducer in list(copyreg.dispatch_table.items()):
         if owned(system, reducer) or owned(system, kind):
-            copyreg.dispatch_table.pop(kind, None)
+            system.purged.append((kind, copyreg.dispatch_table.pop(kind, None)))
 
 
 def _ctypes(system: System) -> None:
@@ -101,7 +101,7 @@ def _ctypes(system: System) -> None:
         for key in list(cache):
             kinds = key if isinstance(key, tuple) else (key,)
             if any(isinstance(kind, type) and owned(system, kind) for kind in kinds):
-                cache.pop(key, None)
+                system.purged.append(cache.pop(key, None))
 
 
 def _lines(system: System) -> None:

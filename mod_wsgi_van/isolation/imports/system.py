@@ -45,6 +45,8 @@ class System:
         self.exit_handlers: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
         self.fork_handlers: list[dict[str, Any]] = []
         self.context_variables: Made = []
+        # What only a registry led to: a class there is found and freed with the rest.
+        self.purged: list[Any] = []
 
     def place(self, name: str, module: Any) -> None:
         """Put a module in the table that needs no stand-in in the real one."""
