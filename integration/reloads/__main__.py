@@ -8,7 +8,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from integration.reloads.trial import Python, Unusable, names, try_library
-from mod_wsgi_van.isolation.tested import FITS, PATH, Trial, trials, write
+from mod_wsgi_van.isolation.tested import PATH, Trial, trials, write
 from tests.support.pythons import Version, interpreter
 
 PYTHONS: list[Version] = [(3, minor) for minor in range(11, 15)]
@@ -46,11 +46,8 @@ def main() -> None:
             print(f"{name}, Python {python.version}: skipped, {error}", file=sys.stderr, flush=True)
             return []
         for trial in found:
-            fits = "fits" if trial.result == FITS else trial.result
-            print(
-                f"{trial.name} {trial.version}, Python {python.version}: {trial.kb} KB, {fits}",
-                flush=True,
-            )
+            what = f"{trial.name} {trial.version}, Python {python.version}"
+            print(f"{what}: {trial.kb} KB, {trial.result}", flush=True)
         return found
 
     with ThreadPoolExecutor(arguments.jobs) as executor:

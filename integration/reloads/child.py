@@ -40,7 +40,7 @@ def main() -> None:
     # Whoever waits for this process should see where it hangs.
     faulthandler.dump_traceback_later(PATIENCE, exit=True)
     job = json.load(sys.stdin)
-    sources = [Source(**{**s, "site_packages": tuple(s["site_packages"])}) for s in job["sources"]]
+    sources = [Source(**{k: _value(v) for k, v in each.items()}) for each in job["sources"]]
     found: Found = {}
 
     def work() -> None:
@@ -57,6 +57,10 @@ def main() -> None:
     thread.join()
     print("\n" + json.dumps(found), flush=True)
     os._exit(0)  # some libraries do not let a process end
+
+
+def _value(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def alone(source: Source, empty: Source, expected: str, times: int) -> Found:

@@ -14,14 +14,14 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from uv import find_uv_bin
 
 from mod_wsgi_van.isolation.contract import Source
-from mod_wsgi_van.isolation.tested import FITS, Trial, canonical, release
+from mod_wsgi_van.isolation.tested import FITS, FITS_PURE, Trial, canonical, package, release
 from tests.support.environments import environment, site_packages
 from tests.support.places import PROJECT
 
@@ -62,15 +62,19 @@ def try_library(name: str, python: Python, times: int) -> list[Trial]:
     """Try every version; raises Unusable."""
     with tempfile.TemporaryDirectory(prefix="van-reloads-") as directory:
         sites = _sites(Path(directory), name, python)
-        trials = [_alone(site, python, times) for site in sites]
-        fit = [site for site, trial in zip(sites, trials, strict=True) if trial.result == FITS]
+        tried = [_alone(site, python, times) for site in sites]
+        fit = [site for site, trial in tried if trial.fits]
         if fit:
             # The last two have the same environment, and so share the files of its modules.
-            again = _site(fit[-1].path.with_name("again"), name, fit[-1].venv)
+            again = replace(fit[-1], path=_copy(fit[-1].path, "again"))
             found = _child(python, [fit[0], fit[-1], again])
             if found["why"]:
-                trials = [_with_result(trial, found["why"]) for trial in trials]
-        return trials
+                return [_with_result(trial, found["why"]) for _, trial in tried]
+        return [trial for _, trial in tried]
+
+
+def _copy(path: Path, name: str) -> Path:
+    return Path(shutil.copytree(path, path.with_name(name)))
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,7 @@ class _Site:
     name: str  # of the distribution
     version: str
     expected: str
+    pure: tuple[str, ...] = ()
 
     @property
     def source(self) -> Source:
@@ -91,6 +96,7 @@ class _Site:
             module_name="app",
             object_name="app",
             python=str(self.venv / "bin" / "python"),
+            pure=self.pure,
         )
 
 
@@ -131,15 +137,25 @@ def _site(path: Path, name: str, venv: Path) -> _Site:
     raise Unusable(f"there is no distribution {distribution}")
 
 
-def _alone(site: _Site, python: Python, times: int) -> Trial:
+def _alone(site: _Site, python: Python, times: int) -> tuple[_Site, Trial]:
+    """Try one version; without its compiled part where it does not fit with it."""
     empty = site.path.with_name("empty")
     if not empty.exists():
         (empty / "wsgi").mkdir(parents=True)
         app = APP.format(imports="", name=site.name, answer='""')
         (empty / "wsgi" / "app.py").write_text(app)
-    nothing = _Site(empty, site.venv, site.name, site.version, "")
+    nothing = replace(site, path=empty, expected="")
+    known = _known(site.name)
     found = _child(python, [site, nothing], times=times)
-    return Trial(
+    result = found["why"] or (
+        f"changes the process: {known['PROCESS']}" if "PROCESS" in known else FITS
+    )
+    if found["why"] and "OPTIONAL" in known:
+        pure = replace(site, pure=(package(site.name),))
+        again = _child(python, [pure, nothing], times=times)
+        if not again["why"]:
+            site, found, result = pure, again, FITS_PURE
+    return site, Trial(
         name=site.name,
         version=site.version,
         python=python.version,
@@ -147,15 +163,14 @@ def _alone(site: _Site, python: Python, times: int) -> Trial:
         date=datetime.date.today().isoformat(),
         reloads=times,
         kb=found.get("kb", 0),
-        result=found["why"] or _process(site.name) or FITS,
+        result=result,
     )
 
 
-def _process(name: str) -> str:
-    """What a library is known to change of the process, where no look finds it."""
+def _known(name: str) -> dict[str, str]:
+    """What a module in ``libraries`` says of its library."""
     text = (LIBRARIES / f"{name.replace('-', '_')}.py").read_text()
-    found = re.search(r'^PROCESS = "(.*?)"', text, re.MULTILINE)
-    return f"changes the process: {found[1]}" if found else ""
+    return dict(re.findall(r'^(PROCESS|OPTIONAL) = "(.*?)"', text, re.MULTILINE))
 
 
 def _child(python: Python, sites: Sequence[_Site], **job: Any) -> Any:
@@ -178,7 +193,7 @@ def _child(python: Python, sites: Sequence[_Site], **job: Any) -> Any:
 
 
 def _with_result(trial: Trial, result: str) -> Trial:
-    return Trial(**{**asdict(trial), "result": result}) if trial.result == FITS else trial
+    return replace(trial, result=result) if trial.fits else trial
 
 
 def _install(venv: Path, python: Python, requirements: list[str], resolution: str) -> bool:

@@ -13,7 +13,7 @@ from mod_wsgi_van.errors import WrongPython
 from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.environment import Environment, examine
 from mod_wsgi_van.isolation.installed import ENTRIES, Installed, find
-from mod_wsgi_van.isolation.tested import against
+from mod_wsgi_van.isolation.tested import against, is_optional, package
 
 _RUNNING = "{}.{}".format(*sys.version_info)
 _SAID = 5  # reasons of one kind in a line of the log
@@ -23,12 +23,14 @@ _SAID = 5  # reasons of one kind in a line of the log
 class Choice:
     """Where a vhost runs, imports or process, and why.
 
-    ``unfit`` says what of its libraries does not belong in this process and why, one text for each.
+    ``unfit`` says what of its libraries does not belong in this process and why, one text for each;
+    ``pure`` names the packages that belong there without their compiled part.
     """
 
     isolation: str
     reason: str
     unfit: tuple[str, ...]
+    pure: tuple[str, ...]
 
 
 def choose(source: Source, setting: str) -> Choice:
@@ -45,13 +47,13 @@ def choose(source: Source, setting: str) -> Choice:
             f" process runs Python {_RUNNING}: make it again with Python {_RUNNING}, or set"
             ' isolation to "process" or "auto"'
         )
-    unfit = _unfit(installed)
+    unfit, pure = _unfit(installed), _pure(installed)
     if setting != "auto":
-        return Choice(setting, f'isolation is set to "{setting}"', unfit)
+        return Choice(setting, f'isolation is set to "{setting}"', unfit, pure)
     if reason := _against_imports(environment, installed, unfit):
-        return Choice("process", reason, unfit)
+        return Choice("process", reason, unfit, pure)
     fits = "its environment is of this Python, and pure or tested"
-    return Choice("imports", fits if environment else "it has no environment", ())
+    return Choice("imports", fits if environment else "it has no environment", (), pure)
 
 
 def _unfit(installed: Installed) -> tuple[str, ...]:
@@ -59,6 +61,11 @@ def _unfit(installed: Installed) -> tuple[str, ...]:
     reasons = (against(each.name, each.version, each.compiled) for each in installed.distributions)
     loose = (f"{path} is compiled and of no distribution" for path in installed.extensions)
     return (*filter(None, reasons), *loose)
+
+
+def _pure(installed: Installed) -> tuple[str, ...]:
+    compiled = (each for each in installed.distributions if each.compiled)
+    return tuple(package(each.name) for each in compiled if is_optional(each.name, each.version))
 
 
 def _against_imports(

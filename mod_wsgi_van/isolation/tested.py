@@ -19,7 +19,9 @@ from pathlib import Path
 
 PATH = Path(__file__).with_name("tested.tsv")
 FITS = "fits"
+FITS_PURE = "fits without its compiled part"  # which it does as well without
 
+_PACKAGES = {"zope-interface": "zope.interface"}  # where it is called otherwise
 _RUNNING = "{}.{}".format(*sys.version_info)
 _RELEASE = re.compile(r"v?(\d+(?:\.\d+)*)(?![\d!])")
 
@@ -28,8 +30,8 @@ _RELEASE = re.compile(r"v?(\d+(?:\.\d+)*)(?![\d!])")
 class Trial:
     """One version of a distribution under one Python.
 
-    ``kb``: private memory for each reload; ``result``: FITS, or what the library does, as the end
-    of a sentence.
+    ``kb``: private memory for each reload; ``result``: FITS, FITS_PURE, or what the library does,
+    as the end of a sentence.
     """
 
     name: str
@@ -40,6 +42,10 @@ class Trial:
     reloads: int
     kb: int
     result: str
+
+    @property
+    def fits(self) -> bool:
+        return self.result in (FITS, FITS_PURE)
 
     @property
     def minor(self) -> str:
@@ -93,7 +99,7 @@ def against(
     known = [t for t in (trials() if among is None else among) if t.name == canonical(name)]
     here = [trial for trial in known if trial.minor == python]
     if not compiled:
-        unfit = [trial for trial in here or known if trial.result != FITS]
+        unfit = [trial for trial in here or known if not trial.fits]
         return f"{name} {version} {unfit[-1].result}" if unfit else ""
     if not known:
         return f"{name} {version} is compiled and was not tested here"
@@ -103,8 +109,22 @@ def against(
     if not neighbours:
         last = f" to {here[-1].version} were" if len(here) > 1 else " was"
         return f"{name} {version} was not tested here ({here[0].version}{last})"
-    unfit = [trial for trial in neighbours if trial.result != FITS]
+    unfit = [trial for trial in neighbours if not trial.fits]
     return f"{name} {version} {unfit[0].result}" if unfit else ""
+
+
+def is_optional(
+    name: str, version: str, *, python: str = _RUNNING, among: Iterable[Trial] | None = None
+) -> bool:
+    """Whether a compiled distribution fits in this process without its compiled part alone."""
+    made = trials() if among is None else among
+    here = [trial for trial in made if trial.name == canonical(name) and trial.minor == python]
+    return any(t.result == FITS_PURE for t in _neighbours(here, release(version)) or here)
+
+
+def package(name: str) -> str:
+    """The package of a distribution whose compiled part is optional."""
+    return _PACKAGES.get(canonical(name), canonical(name).replace("-", "_"))
 
 
 def _neighbours(here: list[Trial], wanted: tuple[int, ...]) -> list[Trial]:

@@ -16,7 +16,7 @@ from dataclasses import fields
 from importlib.resources import files
 
 from mod_wsgi_van.codes import CODES
-from mod_wsgi_van.isolation.tested import FITS, Trial, trials
+from mod_wsgi_van.isolation.tested import FITS, FITS_PURE, Trial, trials
 from mod_wsgi_van.settings import Settings
 
 _WIDTH = 100
@@ -84,7 +84,7 @@ def fitting() -> str:
         by: dict[str, list[Trial]] = {}
         for of in _by_minor(made).values():
             if versions := _fitting_versions(of):
-                by.setdefault(versions, []).extend(t for t in of if t.result == FITS)
+                by.setdefault(versions, []).extend(trial for trial in of if trial.fits)
         for versions, fits in by.items():
             pythons = ", ".join(_by_minor(fits))
             kb = max(0, *(trial.kb for trial in fits), 0)
@@ -97,7 +97,7 @@ def unfit() -> str:
     items = []
     for name, found in itertools.groupby(trials(), lambda trial: trial.name):
         made = list(found)
-        if all(trial.result != FITS for trial in made):
+        if not any(trial.fits for trial in made):
             items.append(_item(f"`{name}` {made[-1].version} {made[-1].result}"))
     return "".join(items)
 
@@ -112,11 +112,11 @@ def _by_minor(made: Iterable[Trial]) -> dict[str, list[Trial]]:
 def _fitting_versions(made: list[Trial]) -> str:
     """The runs of versions that fit, as ``1.0 to 1.4, 2.1``."""
     runs = []
-    for fits, found in itertools.groupby(made, lambda trial: trial.result == FITS):
+    for result, found in itertools.groupby(made, lambda trial: trial.result):
         versions = [trial.version for trial in found]
-        if fits:
+        if result in (FITS, FITS_PURE):
             last = f" to {versions[-1]}" if len(versions) > 1 else ""
-            runs.append(versions[0] + last)
+            runs.append(versions[0] + last + " (in Python)" * (result == FITS_PURE))
     return ", ".join(runs)
 
 

@@ -12,7 +12,7 @@ from mod_wsgi_van.errors import IncompleteEnvironment, Unreadable, WrongPython
 from mod_wsgi_van.isolation.choice import choose
 from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.installed import ENTRIES
-from mod_wsgi_van.isolation.tested import FITS, trials
+from mod_wsgi_van.isolation.tested import FITS, FITS_PURE, package, trials
 from tests.support.children import in_child, without_privileges
 from tests.support.venvs import make_venv
 
@@ -136,6 +136,17 @@ def test_a_compiled_distribution_that_was_tested_stays_here(vhost: Vhost) -> Non
     vhost.install(f"{fits.name.replace('-', '_')}-9999.1", "it.so", purelib=False)
     choice = choose(vhost.source(), "auto")
     assert choice.isolation == "process" and " 9999.1 was not tested here (" in choice.reason
+
+
+def test_a_compiled_part_that_is_not_for_this_process(vhost: Vhost) -> None:
+    pure = [each for each in trials() if each.result == FITS_PURE and each.minor == MINOR]
+    if not pure:
+        pytest.skip(f"nothing was tested with Python {MINOR} yet")
+    vhost.make_environment()
+    vhost.install(f"{package(pure[0].name)}-{pure[0].version}", "it.so", purelib=False)
+    choice = choose(vhost.source(), "auto")
+    assert (choice.isolation, choice.pure) == ("imports", (package(pure[0].name),))
+    assert choose(vhost.source(), "imports").pure == choice.pure
 
 
 def test_pure_python_that_changes_the_process_gets_a_worker(vhost: Vhost) -> None:

@@ -6,7 +6,17 @@ import sys
 
 import pytest
 
-from mod_wsgi_van.isolation.tested import FITS, Trial, against, canonical, release, trials
+from mod_wsgi_van.isolation.tested import (
+    FITS,
+    FITS_PURE,
+    Trial,
+    against,
+    canonical,
+    is_optional,
+    package,
+    release,
+    trials,
+)
 
 RUNNING = "{}.{}".format(*sys.version_info)
 
@@ -23,6 +33,10 @@ LIST = [
     trial("fast-one", "3.0.0"),
     trial("fast-one", "3.10.1"),
     trial("fast-one", "4.0", FITS, "3.13.0"),
+    trial("half", "1.0", FITS_PURE),
+    trial("half", "2.0", FITS_PURE),
+    trial("half", "3.0"),
+    trial("half", "4.0"),
     trial("green", "1.0", "changes signal handlers of the process"),
     trial("single", "1.0"),
 ]
@@ -77,11 +91,35 @@ def test_pure_python_that_changes_the_process_is_refused_in_every_version(python
     assert said == "green 7.0 changes signal handlers of the process"
 
 
+@pytest.mark.parametrize(
+    ("version", "optional"), [("1.0", True), ("1.5", True), ("2.5", True), ("3.0", False)]
+)
+def test_what_fits_without_its_compiled_part_is_welcome_without_it(
+    version: str, optional: bool
+) -> None:
+    assert against("half", version, True, python="3.11", among=LIST) == ""
+    assert is_optional("half", version, python="3.11", among=LIST) is optional
+
+
+def test_an_unknown_version_that_is_loaded_here_all_the_same() -> None:
+    assert is_optional("half", "9.0", python="3.11", among=LIST)
+    assert not is_optional("fast-one", "9.0", python="3.11", among=LIST)
+    assert not is_optional("other", "1.0", python="3.11", among=LIST)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("Charset_Normalizer", "charset_normalizer"), ("zope.interface", "zope.interface")],
+)
+def test_the_package_of_a_distribution(name: str, expected: str) -> None:
+    assert package(name) == expected
+
+
 def test_the_list_is_in_order_and_whole() -> None:
     made = trials()
     assert list(made) == sorted(made, key=lambda each: (each.name, release(each.version)))
     for each in made:
         assert each.name == canonical(each.name) and release(each.version), each
         assert each.result and each.reloads >= 60 and each.platform and each.date, each
-        if each.result == FITS:
+        if each.fits:
             assert each.kb <= 50, each

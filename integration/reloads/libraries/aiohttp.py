@@ -5,6 +5,8 @@ import asyncio
 import aiohttp
 from aiohttp import web
 
+OPTIONAL = "parsing"  # what its compiled part makes faster
+
 
 async def talk():
     async def hello(request):

@@ -4,6 +4,8 @@ import collections.abc
 
 import frozenlist
 
+OPTIONAL = "lists"  # what its compiled part makes faster
+
 
 def use():
     items = frozenlist.FrozenList([1, 2])

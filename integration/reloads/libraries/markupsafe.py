@@ -5,6 +5,8 @@ markupsafe>=3.0.2
 
 from markupsafe import Markup, escape
 
+OPTIONAL = "escaping"  # what its compiled part makes faster
+
 
 class Html:
     def __html__(self):

@@ -6,6 +6,8 @@ import collections.abc
 
 from multidict import CIMultiDict, MultiDict, MultiDictProxy, istr
 
+OPTIONAL = "headers"  # what its compiled part makes faster
+
 
 def use():
     headers = CIMultiDict([("A", "1"), ("a", "2")])

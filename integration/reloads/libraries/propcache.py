@@ -2,6 +2,8 @@
 
 from propcache.api import cached_property, under_cached_property
 
+OPTIONAL = "properties"  # what its compiled part makes faster
+
 
 class Thing:
     def __init__(self):

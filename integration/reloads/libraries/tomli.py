@@ -2,6 +2,8 @@
 
 import tomli
 
+OPTIONAL = "parsing"  # what its compiled part makes faster
+
 
 def use():
     try:

@@ -7,6 +7,8 @@ import inspect
 
 import wrapt
 
+OPTIONAL = "proxies"  # what its compiled part makes faster
+
 
 @wrapt.decorator
 def twice(wrapped, instance, args, kwargs):

@@ -3,6 +3,8 @@
 from zope.interface import Interface, adapter, implementer, interface
 from zope.interface.verify import verifyObject
 
+OPTIONAL = "look-ups"  # what its compiled part makes faster
+
 
 class IThing(Interface):
     def run():

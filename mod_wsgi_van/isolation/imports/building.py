@@ -12,6 +12,7 @@ from mod_wsgi_van.isolation.imports import internals
 from mod_wsgi_van.isolation.imports.asking import unasked
 from mod_wsgi_van.isolation.imports.extensions import private_imp
 from mod_wsgi_van.isolation.imports.importing import make_import
+from mod_wsgi_van.isolation.imports.optional import leave_out
 from mod_wsgi_van.isolation.imports.private_sys import Modules, private_sys
 from mod_wsgi_van.isolation.imports.privates import load_early, prepare
 from mod_wsgi_van.isolation.imports.sharing import shares
@@ -27,6 +28,7 @@ def build(source: Source) -> System:
         system = System(source.host, source.directory, modules)
         system.sys = private_sys(source, modules)
         _build_importlib(system)
+        leave_out(system.importlib.external, source.pure)
         prepare(system)
         system.sys.path_hooks.insert(0, system.import_module("zipimport").zipimporter)
         load_early(system)
