@@ -5,13 +5,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.made
 PORT ?= 8080
+SUITE ?=
+VERBS ?= unit integration
 
-.PHONY: run test unit integration bench lint format types clean
+.PHONY: run test test-on unit integration bench lint format types clean
 
 run: $(READY)
 	@exec $(BIN)/mod-wsgi-van demo .build/demo --port $(PORT)
 
 test: lint types unit integration
+
+# As root, in another Debian: make test-on SUITE=forky, or VERBS=unit for less.
+test-on:
+	@.ci/test-on "$(SUITE)" $(VERBS)
 
 unit: $(READY)
 	$(BIN)/python -m pytest
@@ -40,7 +46,7 @@ clean:
 # The first of these that is a Python of 3.11 or later and can make environments: Debian's python3
 # cannot without python3-venv, and pyenv has a command for every version, whether it runs or not.
 $(READY): pyproject.toml
-	@for python in python3 python3.13 python3.12 python3.11 /usr/bin/python3; do \
+	@for python in python3 python3.14 python3.13 python3.12 python3.11 /usr/bin/python3; do \
 	    if $$python -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
 	    then break; fi; python=; \
 	done; \

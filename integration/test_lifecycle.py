@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 
 from integration.conftest import Serve
 from integration.load import Load
+from integration.server.flavours import Flavour
 from integration.server.httpd import daemons
 from integration.server.running import Running
 from tests.support.waiting import wait
@@ -114,8 +116,9 @@ def test_a_sub_interpreter_serves_and_is_warned_of(serve: Serve) -> None:
     assert len(running.httpd.lines("VAN012.*sub-interpreter")) == 1
 
 
-def test_the_daemon_is_what_the_manual_says(serve: Serve) -> None:
+def test_the_daemon_is_what_the_manual_says(serve: Serve, flavour: Flavour) -> None:
     running = serve("daemon")
+    assert running.httpd.lines(rf"mod_wsgi/{re.escape(flavour.name)} Python/3.*resuming normal")
     running.tree.deploy(HOST, "inside")
     said = running.ask(HOST).json
     assert said["encodings"] == ["utf-8", "utf-8"]

@@ -11,6 +11,7 @@ NOT_LIVE = "A deploy does not go live"
 LATE = "A change is noticed late, or not at all"
 AGAIN = "A site reloads although nobody deployed"
 MEMORY = "Memory grows"
+SLOW = "All sites answer late, together"
 S400 = "Clients get 400"
 S404 = "Clients get 404"
 S500 = "Clients get 500"
@@ -95,8 +96,8 @@ CODES = {
         (MEMORY,),
     ),
     "VAN011": Code(
-        'isolation="imports" loaded extension modules in this process.',
-        "A reload of them may fail, or leak memory.",
+        'isolation="imports" loaded libraries in this process that do not belong there.',
+        "A reload of them may fail or leak memory, or they change what all sites share.",
         'Set isolation="auto" or "process".',
         (MEMORY,),
     ),
@@ -200,6 +201,13 @@ CODES = {
         "None while the environment is being made. Otherwise make it again; for a site without an"
         " environment remove its directory.",
         (NOT_LIVE, S500),
+    ),
+    "VAN028": Code(
+        "A full collection of garbage took longer than 0.2 s.",
+        "All sites of the daemon process waited for it.",
+        'None if it came in a quiet second. Otherwise raise waste_share, set isolation="process"'
+        " for large sites, or run more than one daemon process group.",
+        (SLOW,),
     ),
     "VAN030": Code(
         "A worker is gone: it was killed, exited, crashed or had no memory.",

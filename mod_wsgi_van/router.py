@@ -71,8 +71,10 @@ class Router(Settings):
         scripts.made(os.path.abspath(self.base_path), self._engine.supersede)
 
     def _isolations(self) -> dict[str, Callable[[], Isolation]]:
-        process = partial(ProcessIsolation, self._settings)
-        return {"imports": ImportsIsolation, "process": process}
+        return {
+            "imports": lambda: ImportsIsolation(self._sites.idle, self._settings.waste_share),
+            "process": partial(ProcessIsolation, self._settings),
+        }
 
     # Hooks
 

@@ -54,6 +54,12 @@ def _number(whole: bool, zero: str, value: Any) -> Any:
     return value if whole else min(value, LONGEST)
 
 
+def _part(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError("a part is wanted, from 0 to 1")
+    return float(value)
+
+
 def _directory(value: Any) -> str:
     path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
     if not isinstance(path, str) or not path or "\0" in path:
@@ -198,6 +204,14 @@ class Settings:
         30.0,
         "time that the requests of a replaced release have before its exit handlers run",
         zero="none",
+    )
+    waste_share: float = _row(
+        0.25,
+        "part",
+        _part,
+        "part of the daemon process's memory that replaced releases and other garbage may take"
+        " while requests keep coming; then one collection, for which all sites wait, frees it;"
+        " otherwise the first second without requests does",
     )
     process_threads: int = _amount(8, "count", "requests that one worker handles at once")
     processes_per_vhost: int = _amount(1, "count", "workers of one site, in each daemon process")

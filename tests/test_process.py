@@ -97,6 +97,37 @@ def test_a_configured_logger_has_each_event_once(releases: Path) -> None:
     assert done.stdout.count("VAN002") == 1
 
 
+def test_a_child_that_is_forked_while_a_line_is_written(tmp_path: Path) -> None:
+    run(
+        tmp_path,
+        """
+        import signal
+        from mod_wsgi_van.interpreter import log
+        writes = threading.Event()
+        class Slow:
+            lock = threading.Lock()  # as that in a BufferedWriter: a child finds it as it was
+            def write(self, text):
+                with self.lock:
+                    writes.set()
+                    time.sleep(0.2)
+            def flush(self):
+                pass
+        log.ensure()
+        sys.stderr = Slow()
+        logger = logging.getLogger("mod_wsgi_van")
+        thread = threading.Thread(target=logger.info, args=("a line",))
+        thread.start()
+        writes.wait()
+        def say():
+            signal.alarm(20)
+            logger.info("a line of the child")
+        child = forked(say)
+        assert os.waitpid(child, 0)[1] == 0
+        thread.join()
+        """,
+    )
+
+
 def test_children_of_a_preloading_server(tmp_path: Path) -> None:
     """Parent and children serve, reload and shut down without disturbing each other."""
     source = """

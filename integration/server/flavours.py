@@ -11,12 +11,23 @@ from integration.server.programs import system_python
 from tests.support.environments import environment, site_packages
 from tests.support.places import PROJECT
 
-DEBIAN = "4.9.4"
-PYPI = "6.1.1"
-NAMES = (DEBIAN, PYPI)
-
 MODULES = Path("/usr/lib/apache2/modules")
 DEPENDENCIES = ("watchdog>=7.1",)
+
+
+def _packaged() -> str:
+    """The version of Debian's package, without Debian's own part of the number."""
+    query = ["dpkg-query", "--show", "--showformat=${Version}", "libapache2-mod-wsgi-py3"]
+    try:
+        found = subprocess.run(query, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return "Debian"
+    return found.partition("-")[0]
+
+
+DEBIAN = _packaged()
+PYPI = "6.1.1"  # is built here
+NAMES = (DEBIAN, PYPI)
 
 
 @dataclass(frozen=True, slots=True)

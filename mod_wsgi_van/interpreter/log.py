@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 
 
@@ -25,6 +26,9 @@ def ensure() -> None:
     if logger.hasHandlers():
         return
     handler = _ErrorLog()
+    # A child that is forked while a thread writes would wait for stderr's own lock for ever. In the
+    # child, logging itself makes the handler's lock anew.
+    os.register_at_fork(before=handler.acquire, after_in_parent=handler.release)
     handler.setFormatter(logging.Formatter("mod_wsgi_van %(levelname)s: %(message)s"))
     logger.addHandler(handler)
     if logger.level == logging.NOTSET:

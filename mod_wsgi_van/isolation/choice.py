@@ -10,24 +10,27 @@ import sys
 from dataclasses import dataclass
 
 from mod_wsgi_van.errors import WrongPython
-from mod_wsgi_van.isolation.compiled import ENTRIES, Compiled, find
 from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.environment import Environment, examine
+from mod_wsgi_van.isolation.installed import ENTRIES, Installed, find
+from mod_wsgi_van.isolation.tested import against, is_optional, package
 
 _RUNNING = "{}.{}".format(*sys.version_info)
+_SAID = 5  # reasons of one kind in a line of the log
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
     """Where a vhost runs, imports or process, and why.
 
-    ``compiled`` names what is compiled and not known to reload in the same process: distributions,
-    and extension modules that belong to none.
+    ``unfit`` says what of its libraries does not belong in this process and why, one text for each;
+    ``pure`` names the packages that belong there without their compiled part.
     """
 
     isolation: str
     reason: str
-    compiled: tuple[str, ...]
+    unfit: tuple[str, ...]
+    pure: tuple[str, ...]
 
 
 def choose(source: Source, setting: str) -> Choice:
@@ -37,32 +40,47 @@ def choose(source: Source, setting: str) -> Choice:
     asked for and the environment is of another Python.
     """
     environment = examine(source.venv)
-    compiled = find(source.site_packages, source.directory)
+    installed = find(source.site_packages, source.directory)
     if setting == "imports" and (other := _other_python(environment)):
         raise WrongPython(
             f"the environment {source.venv} of {source.host} was made with Python {other} and this"
             f" process runs Python {_RUNNING}: make it again with Python {_RUNNING}, or set"
             ' isolation to "process" or "auto"'
         )
+    unfit, pure = _unfit(installed), _pure(installed)
     if setting != "auto":
-        return Choice(setting, f'isolation is set to "{setting}"', compiled.names)
-    if against := _against_imports(environment, compiled):
-        return Choice("process", against, compiled.names)
-    pure = "its environment is of this Python and pure, or known to reload"
-    return Choice("imports", pure if environment else "it has no environment", compiled.names)
+        return Choice(setting, f'isolation is set to "{setting}"', unfit, pure)
+    if reason := _against_imports(environment, installed, unfit):
+        return Choice("process", reason, unfit, pure)
+    fits = "its environment is of this Python, and pure or tested"
+    return Choice("imports", fits if environment else "it has no environment", (), pure)
 
 
-def _against_imports(environment: Environment | None, compiled: Compiled) -> str:
+def _unfit(installed: Installed) -> tuple[str, ...]:
+    """Why which libraries do not belong in this process."""
+    reasons = (against(each.name, each.version, each.compiled) for each in installed.distributions)
+    loose = (f"{path} is compiled and of no distribution" for path in installed.extensions)
+    return (*filter(None, reasons), *loose)
+
+
+def _pure(installed: Installed) -> tuple[str, ...]:
+    compiled = (each for each in installed.distributions if each.compiled)
+    return tuple(package(each.name) for each in compiled if is_optional(each.name, each.version))
+
+
+def _against_imports(
+    environment: Environment | None, installed: Installed, unfit: tuple[str, ...]
+) -> str:
     """Why a vhost cannot run in this process, "" where it can."""
     if other := _other_python(environment):
         return f"its environment is of Python {other}, this process of {_RUNNING}"
     if environment and environment.includes_system:
         # What the system's interpreter offers is not on the sys.path of this process.
         return "its environment includes the system's site-packages"
-    if compiled.names:
-        names = ", ".join(compiled.names[:5]) + (", ..." if len(compiled.names) > 5 else "")
-        return f"compiled and not known to reload in the same process: {names}"
-    if not compiled.whole:
+    if unfit:
+        more = f"; and {len(unfit) - _SAID} more" if len(unfit) > _SAID else ""
+        return "; ".join(unfit[:_SAID]) + more
+    if not installed.whole:
         return f"more than {ENTRIES:,} files would have to be searched for compiled ones"
     return ""
 

@@ -19,6 +19,7 @@ class Source:
     module_name: str
     object_name: str
     python: str  # interpreter of a worker process; may lead through symlinks, need not exist
+    pure: tuple[str, ...] = ()  # packages whose compiled part is not for the daemon's process
 
 
 class Instance(Protocol):

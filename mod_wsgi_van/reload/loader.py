@@ -11,7 +11,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -135,6 +135,7 @@ class Loader:
         """Load what ``state`` was measured of; raises LoadError."""
         source = self._source(host, path, state.directory)
         choice = choose(source, _ask("get_isolation", self._isolation_of, path))
+        source = replace(source, pure=choice.pure)
         instance = self._isolation(choice.isolation).load(source)
         lease = Lease(state.directory)
         release = Release(instance.application, lease, instance, state, choice.isolation)

@@ -25,12 +25,12 @@ def loaded(host: str, outcome: Outcome, before: State | None, took: float) -> No
         latest = getattr(version, "latest", "")
         changed = f" (newest file: {latest})" if latest else ""
         log.info("%s: reloaded in %.0f ms: %s changed%s", host, took, state.directory, changed)
-    if release.isolation == "imports" and choice.compiled and before is None:
+    if release.isolation == "imports" and choice.unfit and before is None:
         log.warning(
-            "%s: VAN011: %s loaded in this process: a reload may fail or leak memory with"
-            ' extension modules; isolation="process" gives the vhost a process of its own',
+            "%s: VAN011: loaded in this process, where it does not belong: %s;"
+            ' isolation="process" gives the vhost a process of its own',
             host,
-            ", ".join(choice.compiled),
+            "; ".join(choice.unfit),
         )
     if isinstance(version, Version) and version.partial and before is None:
         log.warning(

@@ -25,6 +25,7 @@ class Sites:
     def __init__(self, strangers: int = STRANGERS) -> None:
         self.lock = threading.Lock()
         self.closed = False  # nothing is installed any more
+        self._asked = False
         self._most_strangers = strangers
         # Host header as the client wrote it -> site. A request reads it without the lock; it is
         # filled without it too, for losing an entry costs one look-up the slow way.
@@ -43,6 +44,7 @@ class Sites:
     def site(self, host: str, path: Path) -> Site:
         """Return the site of a vhost's directory, a new one where there is none."""
         with self.lock:
+            self._asked = True
             site = self._sites.get(path)
             if site is None:
                 site = self._sites[path] = Site(host, path)
@@ -57,6 +59,16 @@ class Sites:
         if len(self.memo) >= 2 * len(self._sites) + 256:
             self.memo = {}
         self.memo[header] = site
+
+    def idle(self) -> bool:
+        """Whether no request has come since this was called last.
+
+        A request leaves no trace where ``memo`` knows its header. So the memo is emptied: from now
+        on each host's next request takes the slow path, once.
+        """
+        self.memo = {}
+        asked, self._asked = self._asked, False
+        return not asked
 
     def by_key(self, key: str) -> Site | None:
         """Return the site that a watcher knows under ``key``."""

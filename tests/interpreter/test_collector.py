@@ -1,11 +1,14 @@
-"""Whoever pauses or runs the garbage collector does not get in another's way."""
+"""Whoever pauses, freezes or runs the garbage collector does not get in another's way."""
 
 from __future__ import annotations
 
+import contextvars
 import gc
+import logging
 import threading
+import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -23,6 +26,7 @@ def usual() -> Iterator[None]:
     yield
     gc.set_threshold(*before)
     (gc.enable if enabled else gc.disable)()
+    gc.unfreeze()
 
 
 class Cycle:
@@ -125,3 +129,139 @@ def test_a_child_has_no_pause_of_the_parents() -> None:
     assert not collects_by_itself()
     collector.after_fork()
     assert collects_by_itself()
+
+
+class Part:
+    """One of many that refer to each other."""
+
+
+class Ring:
+    """Objects that only a collection frees, and a weak reference to one of them."""
+
+    def __init__(self, more: Callable[[], list[Any]] = list) -> None:
+        alive = gc.get_objects()  # kept, or the address of one might be given to another
+        self.seen, first = self._made(more())
+        self.all: list[Any] = []
+        left, known = [first], {id(alive), id(self), id(vars(self)), *map(id, alive)}
+        while left:
+            if id(one := left.pop()) not in known and gc.is_tracked(one):
+                known.add(id(one))
+                self.all.append(one)
+                left += gc.get_referents(one)
+
+    @staticmethod
+    def _made(more: list[Any]) -> tuple[weakref.ref[Any], list[Any]]:
+        parts: list[Any] = [Part(), {}, [], *more]
+        parts[0].parts, parts[1]["parts"], parts[2][:] = parts, parts, [parts]
+        local = type("Local", (), {"parts": parts, "method": lambda self: parts})
+        parts += [local, local.method]
+        return weakref.ref(local), parts
+
+    def hand_over(self) -> list[Any]:
+        given, self.all = self.all, []
+        return given
+
+
+def test_what_is_frozen_is_left_alone_by_collections_but_for_full_ones_of_ours() -> None:
+    collector, ring = Collector(), Ring()
+    collector.freeze()
+    ring.hand_over()
+    gc.collect()
+    assert ring.seen() is not None
+    collector.collect()
+    assert ring.seen() is None
+
+
+def test_what_is_garbage_already_is_not_frozen() -> None:
+    ring = Ring()
+    ring.hand_over()
+    Collector().freeze()
+    assert ring.seen() is None
+
+
+def test_what_is_frozen_is_freed_alone() -> None:
+    collector, ring, other = Collector(), Ring(), Ring()
+    collector.freeze()
+    other.hand_over()
+    collector.free(ring.hand_over)
+    assert ring.seen() is None
+    assert other.seen() is not None
+    assert not gc.garbage
+
+
+def test_what_somebody_refers_to_is_not_taken_apart() -> None:
+    collector, ring = Collector(), Ring()
+    parts = ring.all[0]
+    collector.freeze()
+    collector.free(ring.hand_over)
+    local = ring.seen()
+    assert local is not None and local().method() is parts
+    assert parts[0].parts is parts and parts[1]["parts"] is parts and parts[2] == [parts]
+
+
+class Ends:
+    """Says what it finds when it ends."""
+
+    def __init__(self, seen: list[Any]) -> None:
+        self.seen = seen
+        self.names = {"value": [1]}
+
+    def __del__(self) -> None:
+        self.seen.append(dict(self.names))
+
+
+def test_finalizers_find_everything_whole() -> None:
+    collector, seen = Collector(), list[Any]()
+    ring = Ring(lambda: [Ends(seen), Part()])
+    reference = weakref.ref(ring.all[0][4], lambda _: seen.append("gone"))
+    collector.freeze()
+    collector.free(ring.hand_over)
+    assert ring.seen() is None and reference() is None
+    assert sorted(seen, key=str) == ["gone", {"value": [1]}]
+
+
+def test_the_contexts_of_threads_are_never_frozen() -> None:
+    collector = Collector()
+    variable: contextvars.ContextVar[object] = contextvars.ContextVar("variable")
+    begun, go_on = threading.Event(), threading.Event()
+    value = object()
+
+    def work() -> None:
+        variable.set(value)
+        begun.set()
+        go_on.wait(PATIENCE)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        assert begun.wait(PATIENCE)
+        for freeze in (collector.freeze, collector.freeze, collector.collect):
+            freeze()
+            contexts = collector.instances(contextvars.Context)
+            assert [each for each in contexts if each.get(variable) is value]
+    finally:
+        go_on.set()
+        thread.join(PATIENCE)
+
+
+@pytest.mark.parametrize("act", ["freeze", "collect"])
+def test_what_applications_set_stays(act: str) -> None:
+    gc.disable()
+    gc.set_threshold(600, 7, 8)
+    gc.set_debug(gc.DEBUG_UNCOLLECTABLE)
+    try:
+        getattr(Collector(), act)()
+        Collector().free(Ring().hand_over)
+        assert not gc.isenabled()
+        assert gc.get_threshold() == (600, 7, 8)
+        assert gc.get_debug() == gc.DEBUG_UNCOLLECTABLE
+    finally:
+        gc.set_debug(0)
+
+
+def test_a_long_collection_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    Collector(long=60).collect()
+    assert not caplog.messages
+    Collector(long=0.1).collect(lambda: time.sleep(0.2))
+    assert len(caplog.messages) == 1 and "VAN028" in caplog.text

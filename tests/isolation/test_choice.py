@@ -10,12 +10,14 @@ import pytest
 
 from mod_wsgi_van.errors import IncompleteEnvironment, Unreadable, WrongPython
 from mod_wsgi_van.isolation.choice import choose
-from mod_wsgi_van.isolation.compiled import ENTRIES
 from mod_wsgi_van.isolation.contract import Source
+from mod_wsgi_van.isolation.installed import ENTRIES
+from mod_wsgi_van.isolation.tested import FITS, FITS_PURE, package, trials
 from tests.support.children import in_child, without_privileges
 from tests.support.venvs import make_venv
 
 RUNNING = sys.version_info[:2]
+MINOR = "{}.{}".format(*RUNNING)
 OTHER = (3, 8)
 
 
@@ -64,7 +66,7 @@ def vhost(tmp_path: Path) -> Vhost:
 
 def test_without_an_environment_the_standard_library_serves(vhost: Vhost) -> None:
     choice = choose(vhost.source(), "auto")
-    assert (choice.isolation, choice.compiled) == ("imports", ())
+    assert (choice.isolation, choice.unfit) == ("imports", ())
     assert choose(vhost.source(), "imports").isolation == "imports"
 
 
@@ -72,7 +74,7 @@ def test_a_pure_environment_of_this_python_stays_here(vhost: Vhost) -> None:
     vhost.make_environment("version = {}.{}.1\n".format(*RUNNING))
     vhost.install("Flask-3.1.0", "flask/__init__.py", "../../../bin/flask")
     choice = choose(vhost.source(), "auto")
-    assert (choice.isolation, choice.compiled) == ("imports", ())
+    assert (choice.isolation, choice.unfit) == ("imports", ())
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,7 @@ def test_settings_force(vhost: Vhost) -> None:
     vhost.install("numpy-2.4.0", "numpy/core.cpython-311-x86_64-linux-gnu.so", purelib=False)
     assert choose(vhost.source(), "process").isolation == "process"
     forced = choose(vhost.source(), "imports")
-    assert (forced.isolation, forced.compiled) == ("imports", ("numpy 2.4.0",))
+    assert forced.isolation == "imports" and forced.unfit[0].startswith("numpy 2.4.0 ")
 
 
 @pytest.mark.parametrize(
@@ -119,14 +121,48 @@ def test_a_compiled_distribution_gets_a_worker(
     vhost.make_environment()
     vhost.install("some_thing-1.2", *files, purelib=purelib)
     choice = choose(vhost.source(), "auto")
-    assert (choice.isolation, choice.compiled) == ("process", ("some_thing 1.2",))
-    assert "some_thing 1.2" in choice.reason
+    assert choice.isolation == "process"
+    assert choice.reason == "some_thing 1.2 is compiled and was not tested here"
 
 
-def test_a_distribution_that_reloads_flat_stays_here(vhost: Vhost) -> None:
+def test_a_compiled_distribution_that_was_tested_stays_here(vhost: Vhost) -> None:
+    fit = [each for each in trials() if each.result == FITS and each.minor == MINOR]
+    if not fit:
+        pytest.skip(f"nothing was tested with Python {MINOR} yet")
+    fits = fit[0]
     vhost.make_environment()
-    vhost.install("MarkupSafe-3.0.3", "markupsafe/_speedups.so", purelib=False)
+    vhost.install(f"{fits.name.replace('-', '_')}-{fits.version}", "it.so", purelib=False)
     assert choose(vhost.source(), "auto").isolation == "imports"
+    vhost.install(f"{fits.name.replace('-', '_')}-9999.1", "it.so", purelib=False)
+    choice = choose(vhost.source(), "auto")
+    assert choice.isolation == "process" and " 9999.1 was not tested here (" in choice.reason
+
+
+def test_a_compiled_part_that_is_not_for_this_process(vhost: Vhost) -> None:
+    pure = [each for each in trials() if each.result == FITS_PURE and each.minor == MINOR]
+    if not pure:
+        pytest.skip(f"nothing was tested with Python {MINOR} yet")
+    vhost.make_environment()
+    vhost.install(f"{package(pure[0].name)}-{pure[0].version}", "it.so", purelib=False)
+    choice = choose(vhost.source(), "auto")
+    assert (choice.isolation, choice.pure) == ("imports", (package(pure[0].name),))
+    assert choose(vhost.source(), "imports").pure == choice.pure
+
+
+def test_pure_python_that_changes_the_process_gets_a_worker(vhost: Vhost) -> None:
+    vhost.make_environment()
+    vhost.install("eventlet-0.40.3", "eventlet/__init__.py")
+    choice = choose(vhost.source(), "auto")
+    assert choice.isolation == "process" and choice.reason.startswith("eventlet 0.40.3 ")
+
+
+def test_a_line_of_the_log_names_a_few_libraries_and_counts_the_rest(vhost: Vhost) -> None:
+    vhost.make_environment()
+    for number in range(7):
+        vhost.install(f"thing{number}-1.0", "it.so")
+    choice = choose(vhost.source(), "auto")
+    assert len(choice.unfit) == 7
+    assert choice.reason.count("thing") == 5 and choice.reason.endswith("; and 2 more")
 
 
 def test_extension_modules_without_a_record_count(vhost: Vhost) -> None:
@@ -134,9 +170,9 @@ def test_extension_modules_without_a_record_count(vhost: Vhost) -> None:
     vhost.install("Flask-3.1.0", "flask/__init__.py")
     vhost.add(vhost.site_packages / "copied" / "deep" / "fast.so")
     vhost.add(vhost.site_packages / "single.cpython-311-x86_64-linux-gnu.so")
-    assert choose(vhost.source(), "auto").compiled == (
-        "copied/deep/fast.so",
-        "single.cpython-311-x86_64-linux-gnu.so",
+    assert choose(vhost.source(), "auto").unfit == (
+        "copied/deep/fast.so is compiled and of no distribution",
+        "single.cpython-311-x86_64-linux-gnu.so is compiled and of no distribution",
     )
 
 
@@ -148,14 +184,16 @@ def test_a_checkout_on_a_pth_line_counts_without_its_own_environment(vhost: Vhos
     pth.write_text(f"# a comment\nimport thing_hook\n{checkout}\n")
     assert choose(vhost.source(), "auto").isolation == "imports"
     vhost.add(checkout / "thing" / "fast.so")
-    assert choose(vhost.source(), "auto").compiled == ("checkout/thing/fast.so",)
+    (said,) = choose(vhost.source(), "auto").unfit
+    assert said.startswith("checkout/thing/fast.so ")
 
 
 def test_extension_modules_in_the_wsgi_directory_count(vhost: Vhost) -> None:
     vhost.add(vhost.wsgi / "package" / "fast.so")
     vhost.add(vhost.wsgi / "node_modules" / "ignored.so")
     choice = choose(vhost.source(), "auto")
-    assert (choice.isolation, choice.compiled) == ("process", ("wsgi/package/fast.so",))
+    assert choice.isolation == "process"
+    assert choice.reason == "wsgi/package/fast.so is compiled and of no distribution"
 
 
 def test_the_systems_packages_are_out_of_reach_here(vhost: Vhost) -> None:
@@ -168,11 +206,11 @@ def test_the_systems_packages_are_out_of_reach_here(vhost: Vhost) -> None:
 
 def test_the_same_files_give_the_same_answer(vhost: Vhost) -> None:
     vhost.make_environment()
-    for name in ("zlib_ng-1", "lxml-5", "numpy-2"):
+    for name in ("zlib_ng-1", "some_thing-5", "other-2"):
         vhost.install(name, f"{name[:4]}/x.so")
     choices = {choose(vhost.source(), "auto") for _ in range(5)}
     assert len(choices) == 1
-    assert choices.pop().compiled == ("lxml 5", "numpy 2", "zlib_ng 1")
+    assert [said.split()[0] for said in choices.pop().unfit] == ["other", "some_thing", "zlib_ng"]
 
 
 def test_an_environment_that_is_not_complete_is_refused(vhost: Vhost) -> None:

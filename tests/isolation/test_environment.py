@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from mod_wsgi_van import Router
+from mod_wsgi_van.isolation.tested import is_optional
 from tests.support.children import NOBODY, in_child
 from tests.support.client import get, wait_for
 from tests.support.log import errors, listening
@@ -140,3 +141,19 @@ def test_a_file_that_is_no_small_regular_file_refuses_the_release(
     path.unlink()
     path.write_text("home = /usr/bin\n" if name == "pyvenv.cfg" else "")
     wait_for(router.application, "a.test", "library 1")
+
+
+def test_a_release_does_without_the_compiled_part_of_a_library(
+    tmp_path: Path, make_router: Any
+) -> None:
+    """MarkupSafe 2.1.5 keeps a class of the first release in a C variable."""
+    if not is_optional("markupsafe", "2.1.5"):
+        pytest.skip("it was not tested with this Python yet")
+    source = "from markupsafe import part\n" + app("@").replace("'@'", "part.KIND")
+    write(tmp_path / "a.test" / "wsgi" / "app.py", source)
+    packages = make_venv(tmp_path / "a.test" / ".venv") / "lib" / "python3" / "site-packages"
+    write(packages / "markupsafe" / "part.py", "KIND = 'in Python'")
+    write(packages / "markupsafe" / "part.so", "compiled")
+    write(packages / "MarkupSafe-2.1.5.dist-info" / "RECORD", "markupsafe/part.so,,\n")
+    router = make_router()
+    assert get(router.application, "a.test").body == "in Python"

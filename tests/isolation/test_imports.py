@@ -132,8 +132,8 @@ def test_nothing_of_a_retired_release_is_reachable(
     assert get(loaded) == "hello"
     application = weakref.ref(loaded.application)
     loaded.retire()
-    gc.collect()  # the types of ctypes go one after the other
-    assert application() is None, gc.get_referrers(application())
+    # The types of ctypes go one after the other.
+    wait(lambda: application() is None, tell=lambda: str(gc.get_referrers(application())))
 
 
 def test_threads_of_the_server_keep_nothing(load: Load, make_source: MakeSource) -> None:

@@ -114,3 +114,17 @@ def test_texts_that_are_said_once(tmp_path: Path, make_router: Any, caplog: Any)
     for number in range(5000):
         engine.complain(f"VAN008: {number}")
     assert len(caplog.records) == len(engine._complained) == 1000
+
+
+def test_requests_leave_a_trace_while_somebody_looks(tmp_path: Path, make_router: Any) -> None:
+    site(tmp_path, "a.test")
+    router = make_router()
+    sites = router._engine.sites
+    assert sites.idle()
+    for _ in range(2):
+        assert get(router.application, "a.test").status == 200
+    assert not sites.idle()
+    assert sites.idle()
+    assert get(router.application, "a.test").status == 200
+    assert get(router.application, "a.test").status == 200
+    assert not sites.idle()

@@ -12,6 +12,7 @@ from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.imports import internals, library, streams
 from mod_wsgi_van.isolation.imports.extensions import private_imp
 from mod_wsgi_van.isolation.imports.importing import make_find_and_load, make_import
+from mod_wsgi_van.isolation.imports.optional import leave_out
 from mod_wsgi_van.isolation.imports.private_sys import Modules, limit_recursion, private_sys
 from mod_wsgi_van.isolation.imports.standins import table
 from mod_wsgi_van.isolation.imports.system import System
@@ -28,6 +29,7 @@ def build(source: Source) -> System:
         system = System(source.host, source.directory, modules)
         system.sys = private_sys(source, modules)
         _build_importlib(system, modules)
+        leave_out(system.importlib.external, source.pure)
         library.prepare(system)
         streams.prepare(system)
         limit_recursion(system)

@@ -7,11 +7,8 @@ the context of the server's thread for ever, and with it the release that the va
 from __future__ import annotations
 
 import contextvars
-import gc
-import itertools
-import operator
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from types import GenericAlias
 from typing import Any
 
@@ -63,40 +60,10 @@ def forget_values(made: Iterable[contextvars.ContextVar[Any]]) -> None:
     variables = list(made)
     if not variables:
         return
-    for context in _contexts():
+    for context in collector.instances(contextvars.Context):
         for variable in variables:
             if variable in context:
                 try:
                     context.run(variable.set, None)
                 except RuntimeError:
                     break
-
-
-def _contexts() -> list[contextvars.Context]:
-    """All contexts of this process.
-
-    Two ways are wrong. Whoever lists all objects while other threads run refers to a tuple that one
-    of them is just building, and breaks it ("bad argument to internal function", bpo-15108). And
-    gc.get_referrers() of the variables misses a context that is written to meanwhile. So one call
-    of C code makes the list, sifts it and drops it. No Python code runs in that call and, since it
-    is paused, no garbage collection (Python 3.11 collects while it allocates): no other thread gets
-    its turn. The youngest generation comes first, because objects only move to an older one.
-    """
-    with collector.paused():
-        return [context for number in range(3) for _, context in list(_sifted(number))]
-
-
-def _sifted(generation: int) -> Iterator[tuple[bool, contextvars.Context]]:
-    """The contexts of a generation, for one call to exhaust.
-
-    The objects are listed twice, once for their types and once for themselves. What is made between
-    the two comes last in the second list. Each list contains the iterator that reads it: a
-    reference cycle, which would keep all objects until the next collection. An iterator drops its
-    list at the end of it, so both are read to their ends.
-    """
-    are = map(operator.is_, map(type, _objects(generation)), itertools.repeat(contextvars.Context))
-    return filter(operator.itemgetter(0), itertools.zip_longest(are, _objects(generation)))
-
-
-def _objects(generation: int) -> Iterator[Any]:
-    return itertools.chain.from_iterable(map(gc.get_objects, (generation,)))

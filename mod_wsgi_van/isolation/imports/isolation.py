@@ -6,14 +6,15 @@ import logging
 import os
 import threading
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from mod_wsgi_van.errors import BadObject, LoadError
-from mod_wsgi_van.interpreter.collector import collector
+from mod_wsgi_van.interpreter.waste import waste
 from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.imports import internals
+from mod_wsgi_van.isolation.imports.belongings import Belongings
 from mod_wsgi_van.isolation.imports.building import add_site_packages, build
-from mod_wsgi_van.isolation.imports.contexts import Made, forget_values
 from mod_wsgi_van.isolation.imports.failure import import_failed
 from mod_wsgi_van.isolation.imports.forks import replacements
 from mod_wsgi_van.isolation.imports.purge import purge
@@ -25,18 +26,21 @@ _log = logging.getLogger(__name__)
 
 
 class ImportsIsolation:
-    """Loads releases with a private import system each. ``_lock`` guards the counters."""
+    """Loads releases with a private import system each. ``_lock`` guards the rest.
+
+    ``idle`` says whether no request has come since it was asked last, ``share`` is the setting
+    ``waste_share``.
+    """
 
     name = "imports"
 
-    def __init__(self) -> None:
+    def __init__(self, idle: Callable[[], bool] = lambda: True, share: float = 0.25) -> None:
+        self.idle = idle
+        self.share = share
         self._lock = threading.Lock()
         self._hooked = False
         self._closing = False
         self._ended = False
-        self._living = 0
-        self._retired = 0
-        self._variables: Made = []
 
     def load(self, source: Source) -> ImportsInstance:
         """Import the application; raises errors.LoadError, whatever its code raises."""
@@ -46,56 +50,43 @@ class ImportsIsolation:
                 raise LoadError(f"{source.host}: the router has been shut down")
             if not self._hooked:
                 replacements.install()
+                waste.join(self)
                 self._hooked = True
         system, application, error = _load(source)
         if error is None:
-            with self._lock:
-                self._living += 1
+            waste.loaded()
             return ImportsInstance(self, system, application)
         if system is not None:
             _retire(system)
-            variables = system.context_variables
+            remains = Belongings(system)
             del system
-            self.collect(variables)
+            self.collect(remains, lived=False)
         raise error
 
     def closing(self) -> None:
-        """Run no collection any more: one for each release would take long."""
+        """Free nothing any more: each release would take a while."""
         with self._lock:
             self._closing = True
+        waste.leave(self)
 
     def shutdown(self, timeout: float) -> None:
         """Give the interpreter back the functions that were replaced at the first load."""
         with self._lock:
             self._ended = True
             hooked, self._hooked = self._hooked, False
+        if (thread := waste.leave(self)) is not None:
+            thread.join(timeout)
         if hooked:
             replacements.uninstall()
 
     def after_fork(self) -> None:
-        """Nothing to forget: a release works in a child as it did in the parent."""
+        """A release works in a child as it did in the parent."""
         self._lock = threading.Lock()
+        waste.after_fork()
 
-    def collect(self, variables: Made, living: int = 0) -> None:
-        """Free what has been retired; ``living`` is the change in the number of loaded releases.
-
-        A release is one large reference cycle, which a collection frees. It looks at the objects of
-        all loaded releases and keeps the GIL meanwhile, so it runs when more than an eighth as many
-        releases have been retired as are loaded. (Python's own collections begin while objects are
-        made, and an idle daemon makes none.)
-        """
-        with self._lock:
-            self._living += living
-            self._retired += 1
-            self._variables += variables
-            due = self._retired * 8 > self._living and not self._closing
-            if due:
-                self._retired = 0
-                variables, self._variables = self._variables, []
-        if due:
-            forget_values(variables)
-            del variables
-            collector.collect()
+    def collect(self, remains: Belongings, *, lived: bool = True) -> None:
+        """Free what was retired, in the thread that retired it."""
+        waste.retired(remains, lived=lived, now=not self._closing)
 
 
 class ImportsInstance:
@@ -122,9 +113,9 @@ class ImportsInstance:
             self._application = None
         if isolation is not None and system is not None:
             _retire(system)
-            variables = system.context_variables
+            remains = Belongings(system)
             del system  # or the collection would find it in use
-            isolation.collect(variables, living=-1)
+            isolation.collect(remains)
 
 
 def _load(source: Source) -> tuple[Any, Any, LoadError | None]:

@@ -73,7 +73,8 @@ def _children(system: System) -> None:
 def _codecs(system: System) -> None:
     """``codecs.register``; what was found there is forgotten with it."""
     while system.codecs:
-        codecs.unregister(system.codecs.pop())
+        system.purged.append(system.codecs.pop())
+        codecs.unregister(system.purged[-1])
     system.error_handlers.clear()
 
 
@@ -83,6 +84,7 @@ def _callbacks(system: System) -> None:
         if owned(system, callback):
             with contextlib.suppress(ValueError):
                 gc.callbacks.remove(callback)
+                system.purged.append(callback)
 
 
 def _prototypes(system: System) -> None:
@@ -92,7 +94,7 @@ def _prototypes(system: System) -> None:
     if sys.version_info < (3, 13) and ctypes is not None and functions is not None:
         for name, value in list(vars(ctypes).items()):
             if isinstance(value, functions):
-                del vars(ctypes)[name]
+                system.purged.append(vars(ctypes).pop(name))
 
 
 def _lines(system: System) -> None:

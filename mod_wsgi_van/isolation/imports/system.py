@@ -52,6 +52,8 @@ class System:
         self.codecs: list[Any] = []
         self.codes: list[Any] = []  # of its modules; they stay shared as long as it has them
         self.error_handlers = ErrorHandlers()
+        # What only a registry led to: a class there is found and freed with the rest.
+        self.purged: list[Any] = []
 
     def place(self, name: str, module: Any) -> None:
         """Put a module in the table that needs no stand-in in the real one."""

@@ -1,4 +1,4 @@
-"""What a site has compiled: extension modules, and distributions that hold any."""
+"""What a site has installed: distributions, and extension modules that belong to none."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from mod_wsgi_van.files.ignore import Ignore
 from mod_wsgi_van.files.reading import missing_or_readable, read
-from mod_wsgi_van.isolation.tested import RELOADS_FLAT
 
 # Entries of directories that are looked at for one site; an environment of 1,000 distributions has
 # about 2,000, since what a RECORD lists is not walked.
@@ -27,31 +26,41 @@ _TOP_LEVEL = re.compile(r"^([^/,\n]+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Compiled:
-    """``names``: distributions that are not known to reload, and extension modules of none.
+class Distribution:
+    """``compiled``: its wheel says so, or it carries an extension module."""
+
+    name: str
+    version: str
+    compiled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """``extensions``: the modules that belong to no distribution, each by a path that tells which.
 
     ``whole`` is False where the site has more entries than are looked at.
     """
 
-    names: tuple[str, ...]
+    distributions: tuple[Distribution, ...]
+    extensions: tuple[str, ...]
     whole: bool
 
 
-def find(site_packages: Iterable[str], directory: str) -> Compiled:
+def find(site_packages: Iterable[str], directory: str) -> Installed:
     """Look through the site-packages directories and the wsgi directory of a site.
 
     It reads every ``.pth`` file, so that those which Python's site module reads afterwards are
     known to be small regular files. Raises errors.UnfitFile and errors.Unreadable.
     """
-    names: set[str] = set()
     search, whole = _Search(), True
     try:
         for packages in site_packages:
-            names.update(search.distributions(packages))
-        names.update(search.extensions(directory))
+            search.packages(packages)
+        search.extensions(directory)
     except _Exhausted:
         whole = False
-    return Compiled(tuple(sorted(names)), whole)
+    distributions = sorted(search.distributions, key=lambda each: (each.name, each.version))
+    return Installed(tuple(distributions), tuple(sorted(search.loose)), whole)
 
 
 class _Exhausted(Exception):
@@ -62,11 +71,13 @@ class _Search:
     """One look at one site, with what it may still cost."""
 
     def __init__(self) -> None:
+        self.distributions: set[Distribution] = set()
+        self.loose: set[str] = set()
         self._entries = ENTRIES
         self._bytes = _RECORDS_SIZE
 
-    def distributions(self, site_packages: str) -> Iterator[str]:
-        """Name what is compiled in one site-packages directory and not known as flat."""
+    def packages(self, site_packages: str) -> None:
+        """Look through one site-packages directory."""
         names: list[str] = []
         with missing_or_readable(site_packages):
             names = sorted(entry.name for entry in self._scan(site_packages))
@@ -76,19 +87,19 @@ class _Search:
                 record = self._record(os.path.join(site_packages, name))
                 recorded.add(name)
                 recorded.update(found[1] for found in _TOP_LEVEL.finditer(record))
-                yield from self._distribution(os.path.join(site_packages, name), record)
+                self._distribution(os.path.join(site_packages, name), record)
         for name in names:  # what no RECORD speaks of: eggs, checkouts on a .pth line, copied files
             path = os.path.join(site_packages, name)
             if name.endswith(".pth"):
-                yield from self._by_pth(path)
+                self._by_pth(path)
             elif name not in recorded:
-                yield from self.extensions(path)
+                self.extensions(path)
 
-    def extensions(self, path: str) -> Iterator[str]:
-        """The extension modules at or below ``path``; ignored names are not entered."""
+    def extensions(self, path: str) -> None:
+        """Look for extension modules at or below ``path``; ignored names are not entered."""
         if not os.path.isdir(path):
             if path.endswith(".so"):
-                yield os.path.basename(path)
+                self.loose.add(os.path.basename(path))
             return
         above = os.path.dirname(path)
         pending = [path]  # no os.walk(): before Python 3.12 it recurses, and trees may be deep
@@ -99,7 +110,7 @@ class _Search:
                         if not _IGNORE(entry.name):
                             pending.append(entry.path)
                     elif entry.name.endswith(".so"):
-                        yield os.path.relpath(entry.path, above)
+                        self.loose.add(os.path.relpath(entry.path, above))
             except OSError:
                 continue  # gone meanwhile, or not for us to read, as the import would find it
 
@@ -110,20 +121,18 @@ class _Search:
             raise _Exhausted
         return record
 
-    def _distribution(self, info: str, record: str) -> Iterator[str]:
+    def _distribution(self, info: str, record: str) -> None:
         wheel = read(os.path.join(info, "WHEEL"), _WHEEL_SIZE) or ""
-        if _COMPILED_WHEEL.search(wheel) or _COMPILED_FILE.search(record):
-            name = os.path.basename(info).removesuffix(".dist-info")
-            distribution, _, version = name.partition("-")
-            if re.sub(r"[-_.]+", "-", distribution).lower() not in RELOADS_FLAT:
-                yield f"{distribution} {version}"
+        compiled = bool(_COMPILED_WHEEL.search(wheel) or _COMPILED_FILE.search(record))
+        name, _, version = os.path.basename(info).removesuffix(".dist-info").partition("-")
+        self.distributions.add(Distribution(name, version, compiled))
 
-    def _by_pth(self, path: str) -> Iterator[str]:
+    def _by_pth(self, path: str) -> None:
         for line in (read(path, _PTH_SIZE) or "").splitlines():
             if line.strip() and not line.startswith(("#", "import ", "import\t")):
                 target = os.path.normpath(os.path.join(path, os.pardir, line.strip()))
                 if os.path.isdir(target):
-                    yield from self.extensions(target)
+                    self.extensions(target)
 
     def _scan(self, directory: str) -> Iterator[os.DirEntry[str]]:
         with os.scandir(directory) as entries:

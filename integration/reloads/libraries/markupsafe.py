@@ -1,0 +1,18 @@
+"""markupsafe>=2.0,<3
+markupsafe>=3,<3.0.2
+markupsafe>=3.0.2
+"""
+
+from markupsafe import Markup, escape
+
+OPTIONAL = "escaping"  # what its compiled part makes faster
+
+
+class Html:
+    def __html__(self):
+        return Markup("<i>")
+
+
+def use():
+    assert type(escape("<b>")) is Markup and escape(Html()) == "<i>"
+    return escape("<b>") + Markup("%s") % "&"

@@ -1,0 +1,7 @@
+"""rcssmin>=1.1"""
+
+import rcssmin
+
+
+def use():
+    return rcssmin.cssmin("a { color : red ; }")

@@ -1,0 +1,7 @@
+"""xxhash>=3.1"""
+
+import xxhash
+
+
+def use():
+    return xxhash.xxh64(b"a").hexdigest()
