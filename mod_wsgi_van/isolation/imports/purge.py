@@ -88,13 +88,16 @@ def _callbacks(system: System) -> None:
 
 
 def _prototypes(system: System) -> None:
-    """Up to Python 3.12 the collector does not see what the type of a C function refers to."""
+    """Up to Python 3.12 the collector does not see what the type of a C function refers to.
+
+    What stands there of ctypes itself must not lead to the release.
+    """
     ctypes = dict.get(system.modules, "ctypes")
-    functions = getattr(dict.get(system.modules, "_ctypes"), "CFuncPtr", None)
-    if sys.version_info < (3, 13) and ctypes is not None and functions is not None:
-        for name, value in list(vars(ctypes).items()):
-            if isinstance(value, functions):
-                system.purged.append(vars(ctypes).pop(name))
+    if ctypes is not None and sys.version_info < (3, 13):
+        for name in ("py_object", "c_char_p", "c_wchar_p"):
+            kind = vars(ctypes).get(name)
+            if isinstance(kind, type) and "__repr__" in vars(kind):
+                del kind.__repr__
 
 
 def _lines(system: System) -> None:
