@@ -26,7 +26,7 @@ from tests.support.environments import environment, site_packages
 from tests.support.places import PROJECT
 
 LIBRARIES = Path(__file__).parent / "libraries"
-PATIENCE = 300  # seconds
+PATIENCE = 600  # seconds
 UV = find_uv_bin()  # here: sysconfig is not for several threads
 
 APP = """
