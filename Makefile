@@ -8,7 +8,7 @@ PORT ?= 8080
 SUITE ?=
 VERBS ?= unit integration
 
-.PHONY: run test test-on unit integration bench lint format types clean
+.PHONY: run test test-on unit integration bench tested lint format types clean
 
 run: $(READY)
 	@exec $(BIN)/mod-wsgi-van demo .build/demo --port $(PORT)
@@ -27,6 +27,11 @@ integration: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m integration.benchmarks
+
+# Which libraries may share the daemon's process; takes an hour or two and needs PyPI.
+tested: $(READY)
+	$(BIN)/python -m integration.reloads --write
+	$(BIN)/python -m mod_wsgi_van.manual
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -51,10 +51,16 @@ def main() -> None:
         return found
 
     with ThreadPoolExecutor(arguments.jobs) as executor:
-        new = [trial for found in executor.map(run, jobs) for trial in found]
-    if arguments.write:
-        tried = {(trial.name, trial.minor) for trial in new}
-        write([*(trial for trial in trials() if (trial.name, trial.minor) not in tried), *new])
+        for new in executor.map(run, jobs):
+            if new and arguments.write:  # at once: all of it takes an hour
+                add(new)
+
+
+def add(new: list[Trial]) -> None:
+    """Write the trials of one library under one Python in the place of earlier ones."""
+    tried = {(trial.name, trial.minor) for trial in new}
+    trials.cache_clear()
+    write([*(trial for trial in trials() if (trial.name, trial.minor) not in tried), *new])
 
 
 if __name__ == "__main__":

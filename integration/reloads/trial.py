@@ -26,18 +26,17 @@ from tests.support.environments import environment, site_packages
 from tests.support.places import PROJECT
 
 LIBRARIES = Path(__file__).parent / "libraries"
-PATIENCE = 300  # seconds
+PATIENCE = 600  # seconds
 UV = find_uv_bin()  # here: sysconfig is not for several threads
 
 APP = """
-import importlib.metadata
 import sys
 
 {imports}
 
 def app(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
-    return [(importlib.metadata.version("{name}") + ": " + {answer}).encode()]
+    return [("{version}: " + {answer}).encode()]
 """
 ALONE = "import app; print(b''.join(app.app({}, lambda *head: None)).decode())"
 
@@ -120,20 +119,24 @@ def _sites(directory: Path, name: str, python: Python) -> list[_Site]:
 
 
 def _site(path: Path, name: str, venv: Path) -> _Site:
+    distribution = name.replace("_", "-")
+    version = _version(venv, distribution)
     wsgi = path / "wsgi"
     wsgi.mkdir(parents=True)
     shutil.copy(LIBRARIES / f"{name}.py", wsgi / "library.py")
-    distribution = name.replace("_", "-")
-    app = APP.format(imports="import library", name=distribution, answer="library.use()")
+    app = APP.format(imports="import library", version=version, answer="library.use()")
     (wsgi / "app.py").write_text(app)
     done = _run([str(venv / "bin" / "python"), "-c", ALONE], "", PYTHONPATH=str(wsgi))
     if done.returncode:
         raise Unusable(f"its use fails in plain Python: {done.stderr.strip()[-300:]}")
-    expected = done.stdout.splitlines()[-1]
+    return _Site(path, venv, distribution, version, done.stdout.splitlines()[-1])
+
+
+def _version(venv: Path, distribution: str) -> str:
     for info in site_packages(venv).glob("*.dist-info"):
-        found, _, version = info.stem.partition("-")
-        if canonical(found) == distribution:
-            return _Site(path, venv, distribution, version, expected)
+        name, _, version = info.stem.partition("-")
+        if canonical(name) == distribution:
+            return version
     raise Unusable(f"there is no distribution {distribution}")
 
 
@@ -142,7 +145,7 @@ def _alone(site: _Site, python: Python, times: int) -> tuple[_Site, Trial]:
     empty = site.path.with_name("empty")
     if not empty.exists():
         (empty / "wsgi").mkdir(parents=True)
-        app = APP.format(imports="", name=site.name, answer='""')
+        app = APP.format(imports="", version="", answer='""')
         (empty / "wsgi" / "app.py").write_text(app)
     nothing = replace(site, path=empty, expected="")
     known = _known(site.name)

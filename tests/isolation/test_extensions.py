@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import sysconfig
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -45,6 +46,9 @@ PyMODINIT_FUNC PyInit_native(void) {
     while (*gate_path && !exists(gate_path)) usleep(2000);
     Py_END_ALLOW_THREADS
     PyModule_AddObject(module, "NAME", name);
+    Py_DECREF(helper);
+    Py_DECREF(begun);
+    Py_DECREF(gate);
     return module;
 }
 """
@@ -107,6 +111,16 @@ def test_second_load_of_the_same_file(
         assert type(sys.modules["native"]) is StandIn
         vhost.retire()
         assert "native" not in sys.modules
+
+
+def test_a_retired_release_is_not_kept_by_its_module(
+    isolation: ImportsIsolation, make_native: Callable[..., Source]
+) -> None:
+    """CPython keeps the module itself, and whoever deploys the next environment adds another."""
+    vhost = isolation.load(make_native("one"))
+    release = weakref.ref(vhost.application)
+    vhost.retire()
+    assert release() is None
 
 
 def test_files_that_were_loaded_are_not_remembered(

@@ -1,6 +1,4 @@
-"""charset-normalizer>=3.0,<3.4
-charset-normalizer>=3.4
-"""
+"""charset-normalizer>=3.0"""
 
 import charset_normalizer
 

@@ -1,6 +1,4 @@
-"""greenlet>=2.0,<3
-greenlet>=3
-"""
+"""greenlet>=3"""
 
 import greenlet
 

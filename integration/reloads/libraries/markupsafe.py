@@ -1,6 +1,5 @@
 """markupsafe>=2.0,<3
-markupsafe>=3,<3.0.2
-markupsafe>=3.0.2
+markupsafe>=3
 """
 
 from markupsafe import Markup, escape

@@ -1,6 +1,4 @@
-"""pillow>=9.4
-pillow>=11
-"""
+"""pillow>=9.4"""
 
 import io
 

@@ -1,6 +1,5 @@
 """wrapt>=1.15,<2
-wrapt>=2,<2.1
-wrapt>=2.1
+wrapt>=2
 """
 
 import inspect

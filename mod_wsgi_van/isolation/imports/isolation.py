@@ -17,6 +17,7 @@ from mod_wsgi_van.isolation.imports.belongings import Belongings
 from mod_wsgi_van.isolation.imports.building import add_site_packages, build
 from mod_wsgi_van.isolation.imports.failure import import_failed
 from mod_wsgi_van.isolation.imports.forks import replacements
+from mod_wsgi_van.isolation.imports.outliving import untie
 from mod_wsgi_van.isolation.imports.purge import purge
 from mod_wsgi_van.isolation.imports.standins import table
 from mod_wsgi_van.isolation.imports.system import System
@@ -165,4 +166,5 @@ def _retire(system: System) -> None:
         system.run_exit_handlers(report)
         purge(system, report)
     finally:
+        untie(system)
         table.close(system.modules)
