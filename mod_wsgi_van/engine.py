@@ -134,16 +134,16 @@ class Engine:
 
     def _end_gently(self) -> None:
         deadline = time.monotonic() + self._settings.grace_period
-        while time.monotonic() < deadline and self._in_use():
+        while time.monotonic() < deadline and not self.calm():
             time.sleep(_GENTLY)
         self.shutdown()
 
-    def _in_use(self) -> bool:
-        """Whether a request has a release: its environ then holds the lease besides us."""
+    def calm(self) -> bool:
+        """Whether no request has a release: its environ would hold the lease besides us."""
         unused = Answer(self._answers.failed.application)
         count = sys.getrefcount(unused.lease)
         releases = [site.release for site in self.sites if isinstance(site.release, Release)]
-        return any(sys.getrefcount(release.lease) > count for release in releases)
+        return all(sys.getrefcount(release.lease) <= count for release in releases)
 
     def shutdown(self) -> None:
         """End the threads, retire all releases and end what the isolations own.

@@ -71,10 +71,10 @@ class Router(Settings):
         scripts.made(os.path.abspath(self.base_path), self._engine.supersede)
 
     def _isolations(self) -> dict[str, Callable[[], Isolation]]:
-        return {
-            "imports": lambda: ImportsIsolation(self._sites.idle, self._settings.waste_share),
-            "process": partial(ProcessIsolation, self._settings),
-        }
+        def imports() -> Isolation:
+            return ImportsIsolation(self._sites.idle, self._engine.calm, self._settings.waste_share)
+
+        return {"imports": imports, "process": partial(ProcessIsolation, self._settings)}
 
     # Hooks
 

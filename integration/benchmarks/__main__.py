@@ -13,7 +13,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 # Modules that are parts of benchmarks, not benchmarks.
-PARTS = ("__init__", "__main__", "child", "contenders", "figures", "plain")
+PARTS = ("__init__", "__main__", "child", "contenders", "figures", "plain", "pulse")
 
 
 def names() -> list[str]:

@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 # The threshold of the youngest generation while collections are paused: never reached.
 _NEVER = 2**31 - 1
 
+# How often to look for a calm moment, and the seconds between two looks.
+_TRIES, _PAUSE = 20, 0.003
+
 Gather = Callable[[], list[Any]]
 
 
@@ -43,6 +46,7 @@ class Collector:
 
     def __init__(self, long: float = 0.2) -> None:
         self._long = long  # seconds: a full collection that takes longer is logged
+        self.freezes = 0  # how often everything was frozen
         self._lock = threading.Lock()
         self._pauses = 0
         self._threshold = gc.get_threshold()[0]
@@ -69,9 +73,12 @@ class Collector:
                 if self._pauses == 0:
                     self._resume()
 
-    def freeze(self) -> None:
-        """Let no collection look at what is there now."""
-        self._do(self._freeze)
+    def freeze(self, calm: Callable[[], bool] = lambda: True) -> None:
+        """Let no collection look at what is there now, unless no moment is found that is calm.
+
+        What a request under way has made would be frozen with the rest, and kept when it is over.
+        """
+        self._do(partial(self._freeze, calm))
 
     def free(self, gather: Gather) -> None:
         """Free what ``gather()`` returns as far as nothing else refers to it.
@@ -113,11 +120,16 @@ class Collector:
             finally:
                 self._running.release()
 
-    def _freeze(self) -> None:
-        gc.collect()  # what is garbage already would be kept, and what that refers to
-        contexts = self.instances(Context)
-        gc.freeze()
-        rejuvenate(contexts)  # those of the server's threads have to be found, see instances()
+    def _freeze(self, calm: Callable[[], bool]) -> None:
+        for _ in range(_TRIES):
+            gc.collect()  # what is garbage already would be kept, and what that refers to
+            if calm():
+                contexts = self.instances(Context)
+                gc.freeze()
+                rejuvenate(contexts)  # those of the server's threads have to be found
+                self.freezes += 1
+                return
+            time.sleep(_PAUSE)
 
     def _free(self, gather: Gather) -> None:
         # A collection by Python would move what is gathered to an older generation.
@@ -132,7 +144,7 @@ class Collector:
         gc.unfreeze()
         before()
         freed = gc.collect()
-        self._freeze()
+        self._freeze(lambda: True)
         gc.collect()  # the next one by Python comes when a quarter of what this one finds is new
         took = time.monotonic() - began
         if took > self._long:

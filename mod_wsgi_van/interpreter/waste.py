@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 _QUIET = 1.0  # seconds without requests
 _PATIENCE = 3600.0  # seconds: the longest pause between two attempts at a release, and the last
+_TURNS = 10  # seconds that what was loaded waits for a calm moment to be frozen
 _RETIRED = 4  # a full collection is due when one release was retired for so many that live
 
 
@@ -52,6 +53,9 @@ class User(Protocol):
     def idle(self) -> bool:
         """Whether no request has come since this was called last."""
 
+    def calm(self) -> bool:
+        """Whether no request is under way."""
+
 
 @dataclass(slots=True)
 class _Rest:
@@ -78,6 +82,7 @@ class Waste:
         self._retired = 0  # since the last full collection
         self._level = 0  # bytes of the process at the first of these
         self._rests: list[_Rest] = []
+        self._hot = 0  # turns since something was loaded that is not frozen yet
 
     def join(self, user: User) -> None:
         with self._lock:
@@ -94,10 +99,11 @@ class Waste:
             return self._thread
 
     def loaded(self) -> None:
-        """A release was loaded."""
+        """A release was loaded: it is frozen soon."""
         with self._lock:
             self._living += 1
-        self._collector.freeze()
+            self._hot = self._hot or 1
+            self._begin()
 
     def retired(self, remains: Remains, *, lived: bool = True, now: bool = True) -> None:
         """A release that was reported as loaded was retired, or one failed to load.
@@ -115,7 +121,7 @@ class Waste:
         with self._lock:
             if now and not remains.gone:
                 self._rests.append(_Rest(remains, time.monotonic() + self._quiet, self._quiet))
-            if self._users and self._due():
+            if self._due():
                 self._begin()
 
     def after_fork(self) -> None:
@@ -128,6 +134,8 @@ class Waste:
         return self._retired * _RETIRED > self._living or not all(each.seen for each in self._rests)
 
     def _begin(self) -> None:
+        if not self._users:
+            return
         if self._thread is not None:
             if self._sleeps:  # otherwise a storm of news would let no second pass
                 self._news.set()
@@ -162,6 +170,8 @@ class Waste:
         quiet = self._idle()
         if self._users and self._due() and (quiet or self._too_much()):
             self._collect()
+        elif self._hot:
+            self._freeze()
         now = time.monotonic()
         for rest in [each for each in self._rests if self._users and each.due <= now]:
             rest.remains.free()
@@ -171,7 +181,7 @@ class Waste:
             self._rests = [
                 each for each in self._rests if not each.remains.gone and each.pause < _PATIENCE
             ]
-            if self._users and self._due():
+            if self._users and (self._hot or self._due()):
                 return self._quiet
             if self._users and self._rests:
                 self._sleeps = True
@@ -184,6 +194,21 @@ class Waste:
             users = list(self._users)
         return False not in [user.idle() for user in users]  # each is asked
 
+    def _freeze(self) -> None:
+        """Freeze what was loaded in a calm moment; if none comes for long, in any."""
+        frozen = self._collector.freezes
+        with self._lock:
+            hot, self._hot = self._hot, 0  # what is loaded from here on is not frozen now
+        self._collector.freeze(lambda: hot >= _TURNS or self._calm())
+        with self._lock:
+            if self._collector.freezes == frozen:
+                self._hot = hot + 1
+
+    def _calm(self) -> bool:
+        with self._lock:
+            users = list(self._users)
+        return all(user.calm() for user in users)
+
     def _too_much(self) -> bool:
         with self._lock:
             share = min((user.share for user in self._users), default=1.0)
@@ -192,7 +217,7 @@ class Waste:
 
     def _collect(self) -> None:
         with self._lock:
-            self._retired = 0
+            self._retired = self._hot = 0
             rests = list(self._rests)
 
         def forget() -> None:

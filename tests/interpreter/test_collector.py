@@ -172,6 +172,14 @@ def test_what_is_frozen_is_left_alone_by_collections_but_for_full_ones_of_ours()
     assert ring.seen() is None
 
 
+def test_nothing_is_frozen_while_no_moment_is_calm() -> None:
+    collector, ring = Collector(), Ring()
+    collector.freeze(lambda: False)
+    ring.hand_over()
+    gc.collect()
+    assert ring.seen() is None and collector.freezes == 0
+
+
 def test_what_is_garbage_already_is_not_frozen() -> None:
     ring = Ring()
     ring.hand_over()

@@ -23,8 +23,8 @@ class Counting(Collector):
         super().__init__()
         self.full = 0
 
-    def freeze(self) -> None:
-        pass
+    def freeze(self, calm: Callable[[], bool] = lambda: True) -> None:
+        self.freezes += calm()
 
     def collect(self, before: Callable[[], None] = lambda: None) -> None:
         before()
@@ -33,15 +33,19 @@ class Counting(Collector):
 
 @dataclass(eq=False)
 class Server:
-    """Has requests until it is told otherwise."""
+    """Has requests until it is told otherwise, but a moment between two of them."""
 
     share: float = 1.0
     busy: bool = True
+    between: bool = True
     asked: int = 0
 
     def idle(self) -> bool:
         self.asked += 1
         return not self.busy
+
+    def calm(self) -> bool:
+        return self.between
 
 
 @dataclass(eq=False)
@@ -93,9 +97,41 @@ def test_a_release_that_goes_at_once_wakes_nobody(
 ) -> None:
     for _ in range(100):
         waste.loaded()
+    wait(lambda: at_work() == 0)
+    asked = server.asked
     for _ in range(20):
         waste.retired(Release())
-    assert at_work() == 0 and server.asked == 0 and collector.full == 0
+    assert at_work() == 0 and server.asked == asked and collector.full == 0
+
+
+def test_what_is_loaded_is_frozen_once_and_then_there_is_rest(
+    waste: Waste, server: Server, collector: Counting
+) -> None:
+    for _ in range(100):
+        waste.loaded()
+    wait(lambda: at_work() == 0)
+    assert 1 <= collector.freezes < 100 and collector.full == 0
+
+
+def test_a_moment_between_two_requests_is_waited_for(
+    waste: Waste, server: Server, collector: Counting
+) -> None:
+    server.between = False
+    waste.loaded()
+    wait(lambda: server.asked > 5)
+    assert collector.freezes == 0
+    server.between = True
+    wait(lambda: at_work() == 0)
+    assert collector.freezes == 1
+
+
+def test_without_such_a_moment_it_is_frozen_after_a_while(
+    waste: Waste, server: Server, collector: Counting
+) -> None:
+    server.between = False
+    waste.loaded()
+    wait(lambda: at_work() == 0)
+    assert collector.freezes == 1
 
 
 def test_a_full_collection_waits_for_a_moment_without_requests(

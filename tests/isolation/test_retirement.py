@@ -53,18 +53,25 @@ KEEPS = f"{HELLO}class K:\n    def method(self): return answer\nkept = [K() for 
 def test_no_collection_of_an_application_looks_at_what_is_loaded(load: Load) -> None:
     one = load(f"{KEEPS}")
     kept = id(names(one)["kept"])
-    load("import gc\ndef answer():\n    gc.collect()\n    return 'x'\n")
-    assert kept not in [id(each) for each in gc.get_objects()]
+    wait(lambda: kept not in [id(each) for each in gc.get_objects()])
 
 
 def test_a_release_goes_when_it_is_retired(load: Load) -> None:
-    one = load(KEEPS)
+    one, before = load(KEEPS), gc.get_freeze_count()
     assert get(one) == "hello"
     found = weakref.ref(names(one)["K"])
+    wait(lambda: gc.get_freeze_count() > before)
     frozen = gc.get_freeze_count()
     one.retire()
     assert found() is None
     assert gc.get_freeze_count() > frozen / 2  # no other release was unfrozen for that
+
+
+def test_a_release_goes_before_it_is_frozen(load: Load) -> None:
+    one = load(KEEPS)
+    found = weakref.ref(names(one)["K"])
+    one.retire()
+    assert found() is None
 
 
 def test_what_others_hold_stays_whole(load: Load) -> None:

@@ -29,14 +29,20 @@ _log = logging.getLogger(__name__)
 class ImportsIsolation:
     """Loads releases with a private import system each. ``_lock`` guards the rest.
 
-    ``idle`` says whether no request has come since it was asked last, ``share`` is the setting
-    ``waste_share``.
+    ``idle`` says whether no request has come since it was asked last, ``calm`` whether none is
+    under way, ``share`` is the setting ``waste_share``.
     """
 
     name = "imports"
 
-    def __init__(self, idle: Callable[[], bool] = lambda: True, share: float = 0.25) -> None:
+    def __init__(
+        self,
+        idle: Callable[[], bool] = lambda: True,
+        calm: Callable[[], bool] = lambda: True,
+        share: float = 0.25,
+    ) -> None:
         self.idle = idle
+        self.calm = calm
         self.share = share
         self._lock = threading.Lock()
         self._hooked = False
