@@ -122,18 +122,15 @@ def test_a_change_behind_a_fuse_mount(
 
 
 def test_a_fuse_mount_over_what_inotify_watched(
-    opened: Opened, tmp_path: Path, mount: Mount
+    opened: Opened, tmp_path: Path, bindfs: Path, mount: Mount
 ) -> None:
     wsgi = release(tmp_path / "base/host")
     behind = release(tmp_path / "elsewhere/host")
     probe = opened()
     probe.add("host", wsgi)
-    probe.expect("host", lambda: _over(tmp_path, mount))
+    # FUSE 2 mounts over an empty directory alone; its option for more is unknown to FUSE 3.
+    probe.expect("host", lambda: mount(tmp_path / "base", "mount", "--bind", str(bindfs)))
     probe.expect("host", lambda: (behind / "package/x.py").write_text("x = 1\n"))
-
-
-def _over(tmp_path: Path, mount: Mount) -> None:
-    mount(tmp_path / "base", "bindfs", "-o", "nonempty", str(tmp_path / "elsewhere"))
 
 
 @pytest.fixture
