@@ -13,7 +13,7 @@ from mod_wsgi_van.isolation.imports.internals import (
     is_initializing,
     real_modules,
 )
-from mod_wsgi_van.isolation.imports.standins import StandIn, table
+from mod_wsgi_van.isolation.imports.standins import genuine, stands, table
 from mod_wsgi_van.isolation.imports.system import System
 
 Import = Callable[..., Any]
@@ -176,17 +176,17 @@ def make_real_find_and_load(original: Import) -> Import:
 
     def _find_and_load(name: str, import_: Import) -> Any:
         module = real_modules.get(name, MISSING)
-        stands = type(module) is StandIn
-        if stands or module is MISSING:
+        stood = stands(module)
+        if stood or module is MISSING:
             system = asking(2)
             if system is not None:
                 return system.import_module(name)
             parent = name.rpartition(".")[0]
-            if parent and type(real_modules.get(parent)) is StandIn:
+            if parent and stands(real_modules.get(parent)):
                 import_(parent)  # it may stand for modules of releases alone
-            if stands:
-                if (genuine := object.__getattribute__(module, "genuine")) is not None:
-                    return genuine
+            if stood:
+                if (own := genuine(module)) is not None:
+                    return own
                 return table.load_genuine(name, lambda missing: original(missing, import_))
         found = original(name, import_)
         table.adopt(name)

@@ -78,9 +78,39 @@ class StandIn:
         return f"<stand-in for module {object.__getattribute__(self, 'name')!r}>"
 
 
+class LibraryStandIn(ModuleType):
+    """The same for a module of the standard library, which the daemon has too.
+
+    The C code of a server takes what it finds there for a module: mod_wsgi looks into the
+    dictionary of ``io``. This one has the names of the daemon's module.
+    """
+
+    __slots__ = ("genuine", "holders", "name")
+    __getattribute__ = StandIn.__getattribute__
+    __setattr__ = StandIn.__setattr__
+    __delattr__ = StandIn.__delattr__
+    __dir__ = StandIn.__dir__
+    __repr__ = StandIn.__repr__
+
+    def __init__(self, name: str, genuine: Any = None) -> None:
+        super().__init__(name)
+        StandIn.__init__(self, name, genuine)  # type: ignore[arg-type]
+        _fill(self, genuine)
+
+
+def stands(module: Any) -> bool:
+    """Whether something in the real table is a stand-in."""
+    return type(module) is StandIn or type(module) is LibraryStandIn
+
+
 def genuine(module: Any) -> Any:
     """The daemon's own module, for what stands in the real table."""
-    return object.__getattribute__(module, "genuine") if type(module) is StandIn else module
+    return object.__getattribute__(module, "genuine") if stands(module) else module
+
+
+def _fill(stand_in: Any, genuine: Any) -> None:
+    if type(stand_in) is LibraryStandIn and type(genuine) is ModuleType:
+        object.__getattribute__(stand_in, "__dict__").update(vars(genuine))
 
 
 def _imported(system: System, name: str) -> Any:
@@ -91,7 +121,7 @@ def _imported(system: System, name: str) -> Any:
         return None
 
 
-def _present(stand_in: StandIn, system: System | None) -> Any:
+def _present(stand_in: Any, system: System | None) -> Any:
     name = object.__getattribute__(stand_in, "name")
     module = (
         object.__getattribute__(stand_in, "genuine")
@@ -103,7 +133,7 @@ def _present(stand_in: StandIn, system: System | None) -> Any:
     return module
 
 
-def _spec(stand_in: StandIn, name: str, system: System | None) -> Any:
+def _spec(stand_in: Any, name: str, system: System | None) -> Any:
     """import.c asks what it finds in the real table for ``__spec__._initializing``.
 
     So somebody is importing the name, and it is imported here, with the locks of the system that is
@@ -134,7 +164,7 @@ class _Table:
     def __init__(self) -> None:
         self._lock = threading.RLock()  # re-entrant: a finalizer may import in the middle
         self._names: dict[int, set[str]] = {}
-        self._stand_ins: dict[str, StandIn] = {}
+        self._stand_ins: dict[str, Any] = {}
         self._restorers: dict[str, tuple[Any, type]] = {}
 
     def after_fork(self) -> None:
@@ -155,7 +185,8 @@ class _Table:
                 return
             stand_in = self._stand_ins.get(name)
             if stand_in is None:
-                stand_in = self._stand_ins[name] = StandIn(name, real_modules.get(name))
+                kind = LibraryStandIn if library.is_pure(name) else StandIn
+                stand_in = self._stand_ins[name] = kind(name, real_modules.get(name))
                 real_modules[name] = stand_in
             _holders(stand_in).add(id(holder))
             names.add(name)
@@ -194,6 +225,7 @@ class _Table:
                 current = self._stand_ins.get(name)
                 if current is not None and current is stand_in:
                     object.__setattr__(current, "genuine", real_modules.get(name))
+                    _fill(current, real_modules.get(name))
                     real_modules[name] = current
         return genuine
 
@@ -220,7 +252,7 @@ def _needs_stand_in(name: object) -> bool:
     return top not in sys.stdlib_module_names or name == "atexit" or library.is_pure(name)
 
 
-def _holders(stand_in: StandIn) -> set[int]:
+def _holders(stand_in: Any) -> set[int]:
     holders: set[int] = object.__getattribute__(stand_in, "holders")
     return holders
 
