@@ -14,9 +14,11 @@ import gc
 import os
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from mod_wsgi_van.isolation.imports import internals
+from mod_wsgi_van.isolation.imports.asking import asking
 from mod_wsgi_van.isolation.imports.contexts import private_contextvar
 from mod_wsgi_van.isolation.imports.internals import environ_data
 from mod_wsgi_van.isolation.imports.system import System, put
@@ -250,6 +252,7 @@ def _pickle(system: System, names: Names) -> None:
     bytes_io = system.import_module("_io").BytesIO
 
     class Pickler(real):  # type: ignore[misc,valid-type]
+        __slots__ = ()
         __module__ = "_pickle"
         __doc__ = real.__doc__
 
@@ -300,10 +303,54 @@ def _elementtree(system: System, names: Names) -> None:
 
 
 def _decimal(system: System, names: Names) -> None:
-    """What the C module registered with the daemon's abstract classes when it was made."""
+    """What the C module registered with the daemon's abstract classes when it was made.
+
+    It compares a Decimal with what the daemon's ``numbers`` takes for a rational number.
+    """
+    internals.load_real("numbers").Rational.__subclasshook__ = _is_rational
     system.import_module("numbers").Number.register(names["Decimal"])
     traps = type(names["Context"]().traps)
     system.import_module("collections.abc").MutableMapping.register(traps)
+
+
+@classmethod  # type: ignore[misc]
+def _is_rational(cls: type, other: type) -> Any:
+    """A ``__subclasshook__`` that finds the class ``Rational`` of any release."""
+    named = "numbers", "Rational"
+    if (cls.__module__, cls.__qualname__) != named:
+        return NotImplemented
+    bases = ((base.__module__, base.__qualname__) for base in type.mro(other))
+    return named in bases or NotImplemented
+
+
+def _zoneinfo(system: System, names: Names) -> None:
+    """The C module finds files with functions of the daemon's ``zoneinfo``: they ask."""
+    search = internals.load_real("zoneinfo._tzpath")
+    if type(search.TZPATH) is not _SearchPath:
+        search.TZPATH = _SearchPath(search.TZPATH)
+        common = internals.load_real("zoneinfo._common")
+        common.load_tzdata = _asking_first("zoneinfo._common", common.load_tzdata)
+
+
+class _SearchPath(tuple[str, ...]):
+    """The TZPATH of whoever looks for a file: the frame between is that of ``find_tzfile``."""
+
+    def __iter__(self) -> Iterator[str]:
+        system = asking(3)
+        if system is None:
+            return super().__iter__()
+        found: tuple[str, ...] = system.import_module("zoneinfo._tzpath").TZPATH
+        return iter(found)
+
+
+def _asking_first(module: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    def function(*arguments: Any) -> Any:
+        system = asking(2)
+        if system is None:
+            return original(*arguments)
+        return getattr(system.import_module(module), original.__name__)(*arguments)
+
+    return function
 
 
 def _ctypes(system: System, names: Names) -> None:
@@ -343,5 +390,6 @@ FRONTS: dict[str, Callable[[System, Names], None]] = {
 }
 if sys.version_info < (3, 12):
     FRONTS.update(_socket=_timeout, _pickle=_pickle, _asyncio=_asyncio, _elementtree=_elementtree)
+    FRONTS.update(_zoneinfo=_zoneinfo)
 if sys.version_info < (3, 13):
     FRONTS.update(_decimal=_decimal, _ctypes=_ctypes)

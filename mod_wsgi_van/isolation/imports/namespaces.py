@@ -54,7 +54,7 @@ def create(system: System, spec: Any, make: Callable[[Any], Any]) -> Any:
 def execute(system: System, module: Any, fill: Callable[[Any], int]) -> int:
     """Let ``fill``, a function of ``_imp``, fill a module, and put the private functions in."""
     result: int = system.call(fill, module)  # nothing to do where it is a view
-    front = FRONTS.get(module.__name__)
+    front = FRONTS.get(module.__spec__.name)  # the C module may have another name for itself
     if front is not None:
         front(system, vars(module))
     return result

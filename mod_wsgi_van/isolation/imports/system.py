@@ -82,6 +82,14 @@ def _call(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     return function(*args, **kwargs)
 
 
+class _Builtin(staticmethod):  # type: ignore[type-arg]
+    """A function that is no method of the class that it is an attribute of, like those of C."""
+
+    def __reduce__(self) -> str:
+        name: str = self.__qualname__
+        return name
+
+
 def put(system: System, names: dict[str, Any], module: str, *functions: Any) -> None:
     """Let functions of ours stand in a namespace of a release as those of ``module``.
 
@@ -92,8 +100,7 @@ def put(system: System, names: dict[str, Any], module: str, *functions: Any) -> 
         known = function.__globals__
         own = {used: known[used] for used in code.co_names if used in known}
         own |= {"__builtins__": system.builtins, "__name__": module}
-        names[name] = made = FunctionType(
-            code, own, name, function.__defaults__, function.__closure__
-        )
+        made = FunctionType(code, own, name, function.__defaults__, function.__closure__)
         made.__kwdefaults__, made.__doc__ = function.__kwdefaults__, function.__doc__
         made.__module__, made.__qualname__ = module, name
+        names[name] = _Builtin(made)
