@@ -59,6 +59,7 @@ def private_imp(system: System) -> ModuleType:
     vars(private).update(
         acquire_lock=system.lock.acquire,
         release_lock=system.lock.release,
+        lock_held=system.lock._is_owned,  # type: ignore[attr-defined]
         get_frozen_object=frozen_code,
         create_builtin=create_builtin,
         exec_builtin=exec_builtin,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from types import FunctionType, TracebackType
+from types import TracebackType
 from typing import Any
 
 from mod_wsgi_van.isolation.imports.asking import asking
 from mod_wsgi_van.isolation.imports.internals import (
-    BOOTSTRAP_FILE,
     MISSING,
+    as_importlib,
     is_initializing,
     real_modules,
 )
@@ -18,8 +18,7 @@ from mod_wsgi_van.isolation.imports.system import System
 
 Import = Callable[..., Any]
 
-# Frames of this file count as the interpreter's own: warnings passes over them when it looks for
-# the one who imports, and so does what prints tracebacks.
+# Where importlib calls what is not its own.
 _FRAMES_REMOVED = "_call_with_frames_removed"
 
 
@@ -75,7 +74,7 @@ def make_import(system: System) -> Import:
                 module = import_statement(name, globals, locals, fromlist, level)
             if fromlist and hasattr(module, "__path__"):
                 for item in fromlist:
-                    if item == "*" or not hasattr(module, item):
+                    if type(item) is not str or item == "*" or not hasattr(module, item):
                         import_items(module, fromlist, import_module)
                         return _with_unbound(module, fromlist, get)
             return module
@@ -83,9 +82,7 @@ def make_import(system: System) -> Import:
             strip(error)
             raise
 
-    code = __import__.__code__.replace(co_filename=BOOTSTRAP_FILE)
-    return FunctionType(code, __import__.__globals__, "__import__", (None, None, (), 0),
-                        __import__.__closure__)  # fmt: skip
+    return as_importlib(__import__)
 
 
 def _strip(error: BaseException) -> None:
@@ -121,7 +118,7 @@ def _is_ours(filename: str) -> bool:
     return filename.startswith(("<frozen importlib._bootstrap", _OURS))
 
 
-_OURS = __file__.rpartition("/")[0] + "/"
+_OURS = __file__.rpartition("/imports/")[0] + "/"
 
 
 class _Partial:

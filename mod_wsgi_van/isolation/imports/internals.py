@@ -100,6 +100,17 @@ def environ_data(environ: Any) -> dict[Any, Any]:
     return data
 
 
+def as_importlib(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, with frames that count as the interpreter's own.
+
+    ``warnings`` passes over them when it looks for the one who imports.
+    """
+    code = function.__code__.replace(co_filename=BOOTSTRAP_FILE)
+    return types.FunctionType(
+        code, function.__globals__, function.__name__, function.__defaults__, function.__closure__
+    )
+
+
 @dataclass(frozen=True)
 class Importlib:
     """One more instance of importlib: the functions of it that we call."""
@@ -112,7 +123,7 @@ class Importlib:
 
     def wrap(self, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
         """Replace a function of ``bootstrap``."""
-        setattr(self.bootstrap, name, make(getattr(self.bootstrap, name)))
+        setattr(self.bootstrap, name, as_importlib(make(getattr(self.bootstrap, name))))
 
 
 def second_importlib(

@@ -79,7 +79,7 @@ def prepare(system: System) -> None:
     read = loader.get_code
 
     def get_code(self: Any, fullname: str) -> CodeType | None:
-        path = self.path
+        path = self.get_filename(fullname)
         known: MutableMapping[Any, CodeType] = _codes if contains(path) else _shared
         key: Any = path if known is _codes else _identity(path)
         code: CodeType | None = known.get(key)
@@ -120,14 +120,17 @@ def _executing(execute: Callable[..., None]) -> Callable[..., None]:
             real = vars(internals.load_real(module.__name__))
             vars(module).update({name: real[name] for name in kept})
 
-    return exec_module
+    return internals.as_importlib(exec_module)
 
 
 def _archives(system: System) -> Callable[[str], Any]:
     """``zipimport`` needs ``io``: it is loaded when something is no directory, and may be a zip."""
 
     def zipimporter(path: str) -> Any:
-        if not os.path.isfile(path):
+        found = path
+        while found and not os.path.exists(found):  # a directory in an archive
+            found = os.path.dirname(found)
+        if not os.path.isfile(found):
             raise ImportError(f"not a Zip file: {path!r}", path=path)
         return system.import_module("zipimport").zipimporter(path)
 

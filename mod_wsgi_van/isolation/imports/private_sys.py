@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import functools
+import operator
 import os
 import sys
 from collections.abc import Callable, MutableMapping
@@ -72,24 +72,52 @@ def private_sys(source: Source, modules: Modules) -> ModuleType:
         prefix=source.venv if has_venv else sys.base_prefix,
         exec_prefix=source.venv if has_venv else sys.base_exec_prefix,
         executable=source.python if os.path.exists(source.python) else sys.executable,
-        __getattr__=functools.partial(getattr, sys),
+        __getattr__=_live,
     )
     for module in ("displayhook", "unraisablehook", "breakpointhook", "excepthook"):
         vars(private)[module] = vars(private)[f"__{module}__"]
     return private
 
 
-def limit_recursion(system: System) -> None:
-    """The limit is the interpreter's: a release can raise it, and none lowers another's."""
-    limit = sys.getrecursionlimit()
+def _live(name: str) -> Any:
+    if name in _LIVE:
+        return getattr(sys, name)
+    raise AttributeError(f"module 'sys' has no attribute {name!r}", name=name)
 
-    def setrecursionlimit(new: int, /) -> None:
-        nonlocal limit
-        if new > sys.getrecursionlimit() or new < 1:
-            sys.setrecursionlimit(new)  # raises what is no limit
-        limit = new
+
+# The recursion limit of each release, by the identity of its System. The interpreter has one for
+# all: the largest, so that none lowers another's. Written by any thread.
+_limits: dict[int, int] = {}
+_default = sys.getrecursionlimit()
+
+
+def limit_recursion(system: System) -> None:
+    """Give a release the functions that get and set its limit."""
+    global _default
+    if not _limits:
+        _default = sys.getrecursionlimit()
+    _limits[id(system)] = _default
+    if sys.getrecursionlimit() < _default:
+        sys.setrecursionlimit(_default)
+
+    def setrecursionlimit(limit: int, /) -> None:
+        before = _limits.get(id(system), _default)
+        _limits[id(system)] = operator.index(limit)
+        try:
+            sys.setrecursionlimit(max(set(_limits.values())))
+        except BaseException:  # no limit, or too low where it is set
+            _limits[id(system)] = before
+            raise
 
     def getrecursionlimit() -> int:
-        return limit
+        return _limits.get(id(system), _default)
 
     put(system, vars(system.sys), "sys", setrecursionlimit, getrecursionlimit)
+    # The interpreter counts the calls between when it looks whether the limit is too low here.
+    vars(system.sys)["setrecursionlimit"] = vars(system.sys)["setrecursionlimit"].__func__
+
+
+def forget_limit(system: System) -> None:
+    """The release is retired."""
+    if _limits.pop(id(system), _default) != _default:
+        sys.setrecursionlimit(max(set(_limits.values()), default=_default))

@@ -17,6 +17,7 @@ from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 from mod_wsgi_van.isolation.imports import internals
+from mod_wsgi_van.isolation.imports.private_sys import forget_limit
 from mod_wsgi_van.isolation.imports.system import MARK, System
 
 Report = Callable[[str], None]
@@ -24,7 +25,7 @@ Report = Callable[[str], None]
 
 def purge(system: System, report: Report) -> None:
     """Undo what code of the release registered; ``report`` logs the exception being handled."""
-    for forget in (_children, _codecs, _callbacks, _prototypes, _lines):
+    for forget in (_children, _codecs, _callbacks, _prototypes, _lines, forget_limit):
         try:
             forget(system)
         except Exception:

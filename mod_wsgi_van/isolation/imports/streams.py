@@ -52,7 +52,7 @@ def genuine(stream: Any) -> Any:
 
 
 def prepare(system: System) -> None:
-    """Give a release the streams of the daemon to begin with, and a display hook of its own."""
+    """Give a release the streams of the daemon to begin with, and hooks of its own."""
     private = vars(system.sys)
     for name in ("stdin", "stdout", "stderr"):
         private[name] = genuine(getattr(sys, name, None))
@@ -77,22 +77,55 @@ def prepare(system: System) -> None:
 
     put(system, private, "sys", displayhook)
     private["__displayhook__"] = private["displayhook"]
+    private["breakpointhook"] = private["__breakpointhook__"] = _Breakpoint(system)
+
+
+class Hook:
+    """Stands in the real ``sys``; calls what the release that is asking has in its own.
+
+    C code calls what the property returns: no frame of ours is between, where a debugger would
+    stop.
+    """
+
+    __slots__ = ("genuine", "name")
+
+    def __init__(self, name: str, genuine: Any) -> None:
+        self.name, self.genuine = name, genuine
+
+    @property
+    def __call__(self) -> Any:
+        if (system := asking(2)) is None:
+            return self.genuine
+        if (own := getattr(system.sys, self.name, None)) is None:
+            raise RuntimeError(f"lost sys.{self.name}")
+        return own
+
+
+class _Breakpoint:
+    """``sys.breakpointhook`` of a release, which asks the environment of the release."""
+
+    __slots__ = ("_system",)
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+
+    @property
+    def __call__(self) -> Any:
+        load = self._system.import_module
+        name = load("os").environ.get("PYTHONBREAKPOINT") or "pdb.set_trace"
+        if name == "0":
+            return _nothing
+        module, dot, attribute = name.rpartition(".")
+        try:
+            return getattr(load(module if dot else "builtins"), attribute)
+        except (ImportError, AttributeError, ValueError):
+            text = f'Ignoring unimportable $PYTHONBREAKPOINT: "{name}"'
+            load("warnings").warn(text, RuntimeWarning, stacklevel=2)
+            return _nothing
 
 
 def _make_hook(name: str) -> Callable[[Any], Any]:
-    def make(original: Any) -> Any:
-        def hook(*arguments: Any, **keywords: Any) -> Any:
-            system = asking(2)
-            if system is None:
-                return original(*arguments, **keywords)
-            own = getattr(system.sys, name, None)
-            if own is None:
-                raise RuntimeError(f"lost sys.{name}")
-            return system.call(own, *arguments, **keywords)
-
-        return hook
-
-    return make
+    return lambda original: Hook(name, original)
 
 
 def _make_unraisablehook(original: Any) -> Any:
