@@ -353,6 +353,32 @@ def _asking_first(module: str, original: Callable[..., Any]) -> Callable[..., An
     return function
 
 
+def _ssl(system: System, names: Names) -> None:
+    """OpenSSL looks for the certificates that are named in the environment of the process."""
+    real = names["_SSLContext"]
+    file_name, default_file, directory_name, default_directory = names["get_default_verify_paths"]()
+
+    class _SSLContext(real):  # type: ignore[misc,valid-type]
+        __slots__ = ()
+        __module__ = "_ssl"
+        __doc__ = real.__doc__
+
+        def set_default_verify_paths(self) -> None:
+            environ = system.import_module("os").environ
+            if all(environ.get(n) == os.environ.get(n) for n in (file_name, directory_name)):
+                super().set_default_verify_paths()
+                return
+            file = environ.get(file_name, default_file)
+            directory = environ.get(directory_name, default_directory)
+            if os.path.isfile(file):
+                self.load_verify_locations(file)
+            if os.path.isdir(directory):
+                self.load_verify_locations(None, directory)
+
+    _SSLContext.__qualname__ = "_SSLContext"
+    names["_SSLContext"] = _SSLContext
+
+
 def _ctypes(system: System, names: Names) -> None:
     """The C functions keep the pointer types of all releases in one table."""
     cache: dict[Any, Any] = {}
@@ -387,6 +413,7 @@ FRONTS: dict[str, Callable[[System, Names], None]] = {
     "_thread": _threads,
     "_warnings": _warnings,
     "_contextvars": _contextvars,
+    "_ssl": _ssl,
 }
 if sys.version_info < (3, 12):
     FRONTS.update(_socket=_timeout, _pickle=_pickle, _asyncio=_asyncio, _elementtree=_elementtree)

@@ -117,8 +117,9 @@ def _executing(execute: Callable[..., None]) -> Callable[..., None]:
     def exec_module(self: Any, module: ModuleType) -> None:
         execute(self, module)
         if (kept := _KEPT.get(module.__name__)) is not None and contains(self.path):
-            real = vars(internals.load_real(module.__name__))
-            vars(module).update({name: real[name] for name in kept})
+            real, own = vars(internals.load_real(module.__name__)), vars(module)
+            if real.get("Element") is own.get("Element"):  # else ElementTree without its C module
+                own.update({name: real[name] for name in kept})
 
     return internals.as_importlib(exec_module)
 
