@@ -1,0 +1,221 @@
+"""The standard library of a release does what it does in a program of its own.
+
+Each case is the code of a site, which fails to load where an assertion fails.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from mod_wsgi_van.isolation.contract import Source
+from mod_wsgi_van.isolation.imports import ImportsIsolation
+from mod_wsgi_van.isolation.imports.isolation import ImportsInstance
+from tests.isolation.test_contract import get
+
+MakeSource = Callable[..., Source]
+Load = Callable[[Source], ImportsInstance]
+
+CERTIFICATE = """\
+-----BEGIN CERTIFICATE-----
+MIIBeTCCAR+gAwIBAgIUXqMKRmMLGkvgUK31m7TRRjeYRA0wCgYIKoZIzj0EAwIw
+ETEPMA0GA1UEAwwGYS50ZXN0MCAXDTI2MTEyNzIxMTQ0N1oYDzIxMjYxMTAzMjEx
+NDQ3WjARMQ8wDQYDVQQDDAZhLnRlc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
+AARrmgpnUw22NRHNZtYN7AsOFW9QSqwJMVJGZU+oUA3nrpB/3M9WJp5SI/AQSgL5
+lTJyAsNryrLlWcoegFmS6QBio1MwUTAdBgNVHQ4EFgQUJ0GANG+mfgK5e5my3Mo7
+yCJkbV4wHwYDVR0jBBgwFoAUJ0GANG+mfgK5e5my3Mo7yCJkbV4wDwYDVR0TAQH/
+BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiEAmg1qK83NOj78/l55ylMeH5Oi8B38
+5ZSaaxaWnmCek8sCIAeG4s7DuvQWxrdNWew/m2IYbIEbKw81blXW9iN51rVY
+-----END CERTIFICATE-----
+"""
+HELLO = "def answer(): return 'hello'\n"
+# A time zone with one rule: so many hours east.
+ZONE = """
+import os, struct, zoneinfo
+from datetime import datetime, timedelta
+def zone(hours):
+    counts = struct.pack(">6l", 0, 0, 0, 0, 1, 4)
+    return b"TZif" + bytes(16) + counts + struct.pack(">lbb", hours * 3600, 0, 0) + b"ABC\\0"
+"""
+
+CASES = {
+    "functions are no methods": """
+import atexit, copy, os, pickle
+for function in (atexit.unregister, os.unsetenv, pickle.dumps):
+    holder = type("Holder", (), {"function": function})()
+    assert holder.function(b"x") is not holder
+    assert copy.deepcopy(function) is function
+    assert pickle.loads(pickle.dumps(function)) is function
+""",
+    "decimals and fractions": """
+import numbers
+from decimal import Context, Decimal
+from fractions import Fraction
+assert Decimal(1) < Fraction(3, 2) and Decimal("0.5") == Fraction(1, 2)
+assert issubclass(Decimal, numbers.Number) and not issubclass(Decimal, numbers.Rational)
+try:
+    Decimal(1) < object()
+except TypeError:
+    pass
+else:
+    assert False
+""",
+    "time zones in a directory": ZONE
+    + """
+os.mkdir("zones")
+with open("zones/Here", "wb") as file:
+    file.write(zone(3))
+zoneinfo.reset_tzpath([os.path.abspath("zones")])
+assert datetime.now(zoneinfo.ZoneInfo("Here")).utcoffset() == timedelta(hours=3)
+""",
+    "time zones in a package": ZONE
+    + """
+package = os.path.join(os.path.dirname(__file__), "tzdata", "zoneinfo")
+os.makedirs(package)
+for place in (package, os.path.dirname(package)):
+    open(os.path.join(place, "__init__.py"), "w").close()
+with open(os.path.join(package, "There"), "wb") as file:
+    file.write(zone(5))
+assert datetime.now(zoneinfo.ZoneInfo("There")).utcoffset() == timedelta(hours=5)
+try:
+    zoneinfo.ZoneInfo("Nowhere")
+except zoneinfo.ZoneInfoNotFoundError:
+    pass
+""",
+    "a directory in an archive": """
+import os, sys, zipfile
+file = os.path.join(os.path.dirname(__file__), "some.zip")
+with zipfile.ZipFile(file, "w") as archive:
+    archive.writestr("lib/inside.py", "value = 1")
+sys.path += [os.path.join(file, "lib"), os.path.join(file, "..", "not", "there")]
+import inside
+assert inside.value == 1
+""",
+    "frames of a failed import": """
+import os, traceback
+with open(os.path.join(os.path.dirname(__file__), "broken.py"), "w") as file:
+    file.write("1 +")
+try:
+    import broken
+except SyntaxError as error:
+    assert [f.filename for f in traceback.extract_tb(error.__traceback__)] == [__file__]
+else:
+    assert False
+""",
+    "a warning at import": """
+import os, warnings
+with open(os.path.join(os.path.dirname(__file__), "old.py"), "w") as file:
+    file.write("import warnings; warnings.warn('old', DeprecationWarning, stacklevel=2)")
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    import old
+assert [one.filename for one in caught] == [__file__]
+""",
+    "items that are no names": """
+import email
+try:
+    __import__("email", fromlist=[b"message"])
+except TypeError as error:
+    assert "from list" in str(error)
+else:
+    assert False
+""",
+    "the lock of imports": """
+import _imp
+assert not _imp.lock_held()
+_imp.acquire_lock()
+assert _imp.lock_held()
+_imp.release_lock()
+""",
+    "breakpoint": """
+import os, sys
+callers = []
+def stop(): callers.append(sys._getframe(1).f_code)
+def code():
+    breakpoint()
+    return sys._getframe().f_code
+os.environ["PYTHONBREAKPOINT"] = __name__ + ".stop"
+assert code() is callers.pop()
+sys.breakpointhook()
+assert callers.pop() is sys._getframe().f_code
+os.environ["PYTHONBREAKPOINT"] = "0"
+assert breakpoint() is None and not callers
+os.environ["PYTHONBREAKPOINT"] = ".stop"
+import warnings
+with warnings.catch_warnings(record=True) as caught:
+    breakpoint()
+assert [one.filename for one in caught] == [__file__]
+""",
+    "no stream": """
+import sys
+stream = sys.stdout
+del sys.stdout
+assert not hasattr(sys, "stdout")
+print("nothing")
+sys.stdout = stream
+""",
+    "elements without C": """
+import sys
+sys.modules["_elementtree"] = None
+import xml.etree.ElementTree as ET
+root = ET.Element("root")
+root.append(ET.Comment("text"))
+assert ET.tostring(root) == b"<root><!--text--></root>"
+""",
+    "certificates of the environment": f"""
+import os, ssl
+with open("certificates", "w") as file:
+    file.write({CERTIFICATE!r})
+os.environ["SSL_CERT_FILE"] = os.path.abspath("certificates")
+os.environ["SSL_CERT_DIR"] = os.path.abspath("not there")
+assert ssl.create_default_context().cert_store_stats()["x509"] == 1
+""",
+}
+
+
+@pytest.fixture
+def load() -> Iterator[Load]:
+    isolation = ImportsIsolation()
+    loaded: list[ImportsInstance] = []
+
+    def load(source: Source) -> ImportsInstance:
+        loaded.append(isolation.load(source))
+        return loaded[-1]
+
+    yield load
+    for one in loaded:
+        one.retire()
+    isolation.shutdown(5)
+
+
+@pytest.mark.parametrize("code", CASES.values(), ids=CASES)
+def test_library_does_what_it_does_alone(
+    load: Load,
+    make_source: MakeSource,
+    tmp_path: object,
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+) -> None:
+    monkeypatch.chdir(str(tmp_path))
+    assert get(load(make_source({"wsgi/app.py": code + HELLO}))) == "hello"
+
+
+def test_recursion_limit_is_the_largest_of_all(load: Load, make_source: MakeSource) -> None:
+    low = "import sys\nsys.setrecursionlimit(400)\n"
+    high = "import sys\nsys.setrecursionlimit(3000)\n"
+    show = "import sys\ndef answer(): return str(sys.getrecursionlimit())\n"
+    before = sys.getrecursionlimit()
+    try:
+        first = load(make_source({"wsgi/app.py": low + show}, "a.test"))
+        assert sys.getrecursionlimit() == 400, "nobody else is there"
+        second = load(make_source({"wsgi/app.py": show}, "b.test"))
+        assert sys.getrecursionlimit() == before
+        third = load(make_source({"wsgi/app.py": high + show}, "c.test"))
+        assert sys.getrecursionlimit() == 3000
+        assert [get(one) for one in (first, second, third)] == ["400", str(before), "3000"]
+        third.retire()
+        assert sys.getrecursionlimit() == before
+    finally:
+        sys.setrecursionlimit(before)
