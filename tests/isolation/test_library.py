@@ -49,6 +49,23 @@ for function in (atexit.unregister, os.unsetenv, pickle.dumps):
     assert copy.deepcopy(function) is function
     assert pickle.loads(pickle.dumps(function)) is function
 """,
+    "the environment of children": """
+import os, subprocess
+os.putenv("VAN_PUT", "put")
+os.environ["VAN_SET"] = "set"
+os.environ["VAN_GONE"] = "gone"
+del os.environ["VAN_GONE"]
+command = 'test "$VAN_PUT-$VAN_SET-$VAN_GONE" = put-set-'
+assert not os.system(command)
+subprocess.run(command, shell=True, check=True)
+for name in ("", "a=b", "a\\0b"):
+    for change in (lambda: os.putenv(name, "value"), lambda: os.unsetenv(name)):
+        try:
+            change()
+        except (OSError, ValueError):
+            continue
+        assert False
+""",
     "decimals and fractions": """
 import numbers
 from decimal import Context, Decimal

@@ -20,7 +20,6 @@ from typing import Any
 from mod_wsgi_van.isolation.imports import internals
 from mod_wsgi_van.isolation.imports.asking import asking
 from mod_wsgi_van.isolation.imports.contexts import private_contextvar
-from mod_wsgi_van.isolation.imports.internals import environ_data
 from mod_wsgi_van.isolation.imports.system import System, put
 
 Names = dict[str, Any]
@@ -28,30 +27,39 @@ Names = dict[str, Any]
 
 def _posix(system: System, names: Names) -> None:
     """The environment, whom it is handed to, and what is called at a fork."""
-    names["environ"] = dict(environ_data(os.environ))
+    environ = system.environ
+    names["environ"] = dict(environ)
+
+    def named(name: Any) -> bytes:
+        encoded = os.fsencode(name)
+        if not encoded or b"=" in encoded or b"\0" in encoded:
+            raise ValueError("illegal environment variable name")
+        return encoded
 
     def putenv(name: Any, value: Any, /) -> None:
         """The C environment belongs to the process: other sites' C code reads it too."""
+        key, text = named(name), os.fsencode(value)
+        if b"\0" in text:
+            raise ValueError("embedded null byte")
+        environ[key] = text
 
     def unsetenv(name: Any, /) -> None:
         """See putenv."""
-
-    def environ() -> Any:
-        return system.import_module("os").environ
+        environ.pop(named(name), None)
 
     def command_status(command: Any) -> int:
         """os.system: the shell gets this release's environment; the result is a wait status."""
-        pid = os.posix_spawn("/bin/sh", ["sh", "-c", command], environ())
+        pid = os.posix_spawn("/bin/sh", ["sh", "-c", command], environ)
         return os.waitpid(pid, 0)[1]
 
     def execv(path: Any, argv: Any, /) -> None:
-        os.execve(path, argv, environ())
+        os.execve(path, argv, environ)
 
     def posix_spawn(path: Any, argv: Any, env: Any, /, **kwargs: Any) -> int:
-        return os.posix_spawn(path, argv, environ() if env is None else env, **kwargs)
+        return os.posix_spawn(path, argv, environ if env is None else env, **kwargs)
 
     def posix_spawnp(path: Any, argv: Any, env: Any, /, **kwargs: Any) -> int:
-        return os.posix_spawnp(path, argv, environ() if env is None else env, **kwargs)
+        return os.posix_spawnp(path, argv, environ if env is None else env, **kwargs)
 
     def register_at_fork(**handlers: Any) -> None:
         """The real one would keep the handlers, and so the release, until the process ends."""
@@ -70,8 +78,7 @@ def _fork_exec(system: System, names: Names) -> None:
     def fork_exec(*args: Any) -> int:
         values = list(args)
         if values[5] is None:  # env_list
-            environ = system.import_module("os").environb
-            values[5] = [name + b"=" + value for name, value in environ.items()]
+            values[5] = [name + b"=" + value for name, value in system.environ.items()]
         return _posixsubprocess.fork_exec(*values)
 
     put(system, names, "_posixsubprocess", fork_exec)
@@ -364,12 +371,12 @@ def _ssl(system: System, names: Names) -> None:
         __doc__ = real.__doc__
 
         def set_default_verify_paths(self) -> None:
-            environ = system.import_module("os").environ
-            if all(environ.get(n) == os.environ.get(n) for n in (file_name, directory_name)):
+            own, both = system.environ, (file_name.encode(), directory_name.encode())
+            if all(own.get(name) == os.environb.get(name) for name in both):
                 super().set_default_verify_paths()
                 return
-            file = environ.get(file_name, default_file)
-            directory = environ.get(directory_name, default_directory)
+            file = own.get(both[0], default_file)
+            directory = own.get(both[1], default_directory)
             if os.path.isfile(file):
                 self.load_verify_locations(file)
             if os.path.isdir(directory):

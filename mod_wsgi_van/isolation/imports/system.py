@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import builtins
+import os
 import threading
 from collections.abc import Callable
 from types import FunctionType, ModuleType
 from typing import Any
 
 from mod_wsgi_van.isolation.imports.contexts import Made
-from mod_wsgi_van.isolation.imports.internals import Importlib
+from mod_wsgi_van.isolation.imports.internals import Importlib, environ_data
 
 # The name in a private builtins dictionary under which its System stands.
 MARK = "__mod_wsgi_van_release__"
@@ -46,6 +47,7 @@ class System:
         self.place("builtins", names)
         self.call = caller(self.builtins)
         self.lock = threading.RLock()
+        self.environ = dict(environ_data(os.environ))  # what its children get
         self.exit_handlers: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
         self.fork_handlers: list[dict[str, Any]] = []
         self.context_variables: Made = []
