@@ -66,6 +66,15 @@ for name in ("", "a=b", "a\\0b"):
             continue
         assert False
 """,
+    "wrong handlers of a fork": """
+import os
+for wrong in ({}, {"before": 1}, {"after": print}):
+    try:
+        os.register_at_fork(**wrong)
+    except TypeError:
+        continue
+    assert False
+""",
     "decimals and fractions": """
 import numbers
 from decimal import Context, Decimal

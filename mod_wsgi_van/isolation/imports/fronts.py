@@ -24,6 +24,8 @@ from mod_wsgi_van.isolation.imports.system import System, put
 
 Names = dict[str, Any]
 
+_MOMENTS = frozenset({"before", "after_in_child", "after_in_parent"})  # of a fork
+
 
 def _posix(system: System, names: Names) -> None:
     """The environment, whom it is handed to, and what is called at a fork."""
@@ -63,6 +65,10 @@ def _posix(system: System, names: Names) -> None:
 
     def register_at_fork(**handlers: Any) -> None:
         """The real one would keep the handlers, and so the release, until the process ends."""
+        if not handlers or not handlers.keys() <= _MOMENTS:
+            raise TypeError(f"expected some of {', '.join(sorted(_MOMENTS))}")
+        if not all(map(callable, handlers.values())):
+            raise TypeError("Args must be callable")
         system.fork_handlers.append(handlers)
 
     put(
