@@ -82,7 +82,7 @@ class ImportsIsolation:
             self._ended = True
             hooked, self._hooked = self._hooked, False
         if (thread := waste.leave(self)) is not None:
-            thread.join(timeout)
+            thread.join(min(1.0, timeout))  # others have to end in that time too
         if hooked:
             replacements.uninstall()
 
