@@ -267,4 +267,13 @@ CODES = {
         "The thread goes on.",
         "Report the defect with its traceback.",
     ),
+    "VAN040": Code(
+        "A release that was replaced goes on: a thread or an exit handler of it does not end.",
+        "The release stays in memory. Where that happens at two deploys in a row, the next one"
+        ' moves the site to a worker process, if isolation is "auto", until the daemon starts'
+        " again.",
+        "Let a function that is registered with atexit end what the line names, for example by an"
+        ' Event that the thread waits for. Or set isolation="process" for the site.',
+        (MEMORY,),
+    ),
 }

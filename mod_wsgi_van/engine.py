@@ -161,7 +161,7 @@ class Engine:
         if self._reloads is not None:
             self._reloads.stop(_THREADS)
         self._attempts.drain(_FIRST_LOADS)
-        current = [(host, release.instance) for host, release in self.sites.close()]
+        current = [(site, release.instance) for site, release in self.sites.close()]
         retire_all([*current, *self._parts.retiring.rest()], _RETIRING)
         self._loader.shutdown(max(0.1, deadline - time.monotonic()))
 

@@ -72,7 +72,9 @@ class Router(Settings):
 
     def _isolations(self) -> dict[str, Callable[[], Isolation]]:
         def imports() -> Isolation:
-            return ImportsIsolation(self._sites.idle, self._engine.calm, self._settings.waste_share)
+            settings = self._settings
+            share, patience = settings.waste_share, settings.shutdown_timeout
+            return ImportsIsolation(self._sites.idle, self._engine.calm, share, patience)
 
         return {"imports": imports, "process": partial(ProcessIsolation, self._settings)}
 

@@ -238,7 +238,9 @@ class Settings:
         0, "count", "requests after which a worker is replaced by one that is loaded", zero="never"
     )
     shutdown_timeout: float = _time(
-        3.0, "time that a worker may take to end before it is killed", scope="process"
+        3.0,
+        "time that a worker may take to end before it is killed; so long may each exit handler of a"
+        " replaced release take in this process, before the next one runs",
     )
     memory_limit: int = _amount(
         0,

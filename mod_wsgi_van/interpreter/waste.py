@@ -1,10 +1,11 @@
 """What retired releases have left in this process, and the thread that sees to it.
 
-A release that is retired is freed at once, alone, by ``Collector.free``. Two things stay. A release
-that something still refers to, such as a thread that has not ended: it is tried again, ever more
-rarely. And garbage that was frozen while requests were under way, which nobody knows: after some
-retirements a full collection looks for it, in the first second without requests, or at once when
-the process has grown by too much.
+What was loaded is frozen soon after, in a moment without a request under way. A release that is
+retired is freed at once, alone, by ``Collector.free``. Two things stay. A release that something
+still refers to, such as a thread that has not ended: it is tried again, ever more rarely. And
+garbage that was frozen because there was no such moment, which nobody knows: after some retirements
+a full collection looks for it, in the first second without requests, or at once when the process
+has grown by too much.
 
 ``van-collect`` lives only while there is something to do, and does all full collections.
 """

@@ -33,11 +33,12 @@ class Choice:
     pure: tuple[str, ...]
 
 
-def choose(source: Source, setting: str) -> Choice:
+def choose(source: Source, setting: str, *, goes_on: bool = False) -> Choice:
     """Decide for one vhost; ``setting`` is auto, imports or process.
 
-    Raises errors.LoadError where its files do not let it be loaded in any isolation, or imports is
-    asked for and the environment is of another Python.
+    ``goes_on``: its releases do not end in this process when they are replaced. Raises
+    errors.LoadError where its files do not let it be loaded in any isolation, or imports is asked
+    for and the environment is of another Python.
     """
     environment = examine(source.venv)
     installed = find(source.site_packages, source.directory)
@@ -50,6 +51,8 @@ def choose(source: Source, setting: str) -> Choice:
     unfit, pure = _unfit(installed), _pure(installed)
     if setting != "auto":
         return Choice(setting, f'isolation is set to "{setting}"', unfit, pure)
+    if goes_on:
+        return Choice("process", "its releases go on after they were replaced", unfit, pure)
     if reason := _against_imports(environment, installed, unfit):
         return Choice("process", reason, unfit, pure)
     fits = "its environment is of this Python, and pure or tested"

@@ -29,9 +29,12 @@ class Instance(Protocol):
     def application(self) -> Application:
         """The WSGI callable; called from any thread, many at once."""
 
-    def retire(self) -> None:
+    def retire(self) -> bool:
         """Run the exit handlers and let go of everything; called once no request is left, or when
-        the grace period is over. May be called twice."""
+        the grace period is over. May be called twice.
+
+        Returns whether all that the release has started has ended.
+        """
 
 
 class Isolation(Protocol):

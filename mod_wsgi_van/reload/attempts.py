@@ -100,7 +100,7 @@ class Attempts:
             old, evicted = marked
             self._remove(evicted)
             if old is not None:
-                self._retiring.announce(site.host, old)
+                self._retiring.announce(site, old)
 
     def late(self) -> None:
         """A first load is late; from the request that waited for it."""
@@ -157,7 +157,7 @@ class Attempts:
             attempt.state = None
             try:
                 attempt.state = self._settled(site)
-                loaded: Outcome | LoadError = self._loader.load(site.host, site.path, attempt.state)
+                loaded: Outcome | LoadError = self._loader.load(site, attempt.state)
             except Missing:
                 self.mark_missing(site, attempt)
                 return
@@ -216,7 +216,7 @@ class Attempts:
 
     def _drop(self, site: Site, loaded: Outcome | LoadError) -> None:
         if isinstance(loaded, Outcome):
-            retire(site.host, loaded.release.instance)
+            retire(site, loaded.release.instance)
 
     def _loaded(self, attempt: Attempt, outcome: Outcome, after: State | None) -> None:
         site, release = attempt.site, outcome.release
@@ -224,16 +224,18 @@ class Attempts:
         current, old = self._sites.install(attempt, release)
         if not current:
             log.info("%s: dropped %s, loaded too late", site.host, release.state.directory)
-            retire(site.host, release.instance)
+            retire(site, release.instance)
             attempt.hinted = True  # a newer attempt's watches may have been replaced
             return
         took = (time.monotonic() - attempt.started) * 1000
-        before = None
+        before, moved = None, False
         if old is not None:  # first: whatever goes wrong from here on, it is retired
-            before = old.state
-            self._retiring.announce(site.host, old)
+            before, moved = old.state, old.isolation != release.isolation
+            self._retiring.announce(site, old)
             del old
         saying.loaded(site.host, outcome, before, took)
+        if moved:
+            saying.moved(site.host, outcome.choice)
         if after is not None and release.state.same_release(after):
             self._sites.rebase(site, release.state, after)
         elif after is not None:

@@ -24,6 +24,7 @@ from mod_wsgi_van.isolation.choice import Choice, choose
 from mod_wsgi_van.isolation.contract import Isolation, Source
 from mod_wsgi_van.settings import ISOLATION
 from mod_wsgi_van.sites.release import Lease, Release, State
+from mod_wsgi_van.sites.site import Site
 
 T = TypeVar("T")
 
@@ -131,10 +132,12 @@ class Loader:
             raise Missing(path)
         return chain.end
 
-    def load(self, host: str, path: Path, state: State) -> Outcome:
+    def load(self, site: Site, state: State) -> Outcome:
         """Load what ``state`` was measured of; raises LoadError."""
-        source = self._source(host, path, state.directory)
-        choice = choose(source, _ask("get_isolation", self._isolation_of, path))
+        path = site.path
+        source = self._source(site.host, path, state.directory)
+        setting = _ask("get_isolation", self._isolation_of, path)
+        choice = choose(source, setting, goes_on=site.goes_on)
         source = replace(source, pure=choice.pure)
         instance = self._isolation(choice.isolation).load(source)
         lease = Lease(state.directory)

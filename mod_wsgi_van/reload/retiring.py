@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from mod_wsgi_van.isolation.contract import Instance
 from mod_wsgi_van.reload.mailbox import Mailbox
 from mod_wsgi_van.sites.release import Lease, Release
+from mod_wsgi_van.sites.site import Site
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ _AT_ONCE = 8
 class Retirement:
     """A release on its way out; holds no reference that would keep its lease alive."""
 
-    host: str
+    site: Site
     directory: str
     instance: Instance
     deadline: float  # monotonic
@@ -46,14 +47,14 @@ class Retiring:
         self._under_way: set[Retirement] = set()
         self._ended = False
 
-    def announce(self, host: str, release: Release) -> None:
+    def announce(self, site: Site, release: Release) -> None:
         """Retire ``release`` when it is out of use; the caller must let go of it at once.
 
         Called from the thread that replaced it.
         """
         directory = release.state.directory
         deadline = time.monotonic() + self._grace_period
-        retirement = Retirement(host, directory, release.instance, deadline)
+        retirement = Retirement(site, directory, release.instance, deadline)
         notify = self._mailbox.put
         # The callback must not need anything that another thread may be changing.
         retirement.lease = weakref.ref(release.lease, lambda _: notify(retirement))
@@ -76,36 +77,36 @@ class Retiring:
         for retirement in [each for each in self._under_way.copy() if each.deadline <= now]:
             log.info(
                 "%s: retiring %s with requests still under way: the grace period of %g s is over",
-                retirement.host,
+                retirement.site.host,
                 retirement.directory,
                 self._grace_period,
             )
             self._retire(retirement)
 
-    def rest(self) -> list[tuple[str, Instance]]:
-        """At shutdown: return what is left, with its host; it is the caller's to retire.
+    def rest(self) -> list[tuple[Site, Instance]]:
+        """At shutdown: return what is left, with its site; it is the caller's to retire.
 
         What is announced from now on is retired at once, without waiting for its requests.
         """
         self._ended = True
-        return [(each.host, each.instance) for each in self._under_way.copy()]
+        return [(each.site, each.instance) for each in self._under_way.copy()]
 
     def _retire(self, retirement: Retirement) -> None:
         self._under_way.discard(retirement)
         retirement.lease = None
-        retire(retirement.host, retirement.instance)
+        retire(retirement.site, retirement.instance)
 
 
-def retire(host: str, instance: Instance) -> None:
+def retire(site: Site, instance: Instance) -> None:
     """Retire in a thread of its own: an exit handler is an application's code and may hang."""
-    name = f"van-retire-{host}"
+    name = f"van-retire-{site.host}"
     try:
-        threading.Thread(target=_retire, args=(host, instance), name=name, daemon=True).start()
+        threading.Thread(target=_retire, args=(site, instance), name=name, daemon=True).start()
     except RuntimeError:  # no thread to be had
-        _retire(host, instance)
+        _retire(site, instance)
 
 
-def retire_all(releases: list[tuple[str, Instance]], timeout: float) -> None:
+def retire_all(releases: list[tuple[Site, Instance]], timeout: float) -> None:
     """Retire many, a few at a time; give up on what takes longer than ``timeout`` seconds."""
 
     def work() -> None:
@@ -129,8 +130,8 @@ def retire_all(releases: list[tuple[str, Instance]], timeout: float) -> None:
         log.warning("VAN010: %d releases could not be retired in %g s", len(releases), timeout)
 
 
-def _retire(host: str, instance: Instance) -> None:
+def _retire(site: Site, instance: Instance) -> None:
     try:
-        instance.retire()
+        site.retired(ended=instance.retire())
     except BaseException:
-        log.exception("%s: VAN010: an old release could not be retired cleanly", host)
+        log.exception("%s: VAN010: an old release could not be retired cleanly", site.host)

@@ -6,6 +6,7 @@ import logging
 
 from mod_wsgi_van.errors import LoadError
 from mod_wsgi_van.files.version import MOST, Version
+from mod_wsgi_van.isolation.choice import Choice
 from mod_wsgi_van.reload.loader import Outcome
 from mod_wsgi_van.sites.release import Release, State
 from mod_wsgi_van.sites.site import Attempt, Site
@@ -41,6 +42,12 @@ def loaded(host: str, outcome: Outcome, before: State | None, took: float) -> No
             MOST,
             state.directory,
         )
+
+
+def moved(host: str, choice: Choice) -> None:
+    """Log that a reload has chosen another isolation."""
+    where = "a worker process" if choice.isolation == "process" else "this process"
+    log.warning("%s: runs in %s from now on: %s", host, where, choice.reason)
 
 
 def failed(site: Site, error: LoadError, wsgi: str) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from mod_wsgi_van.sites.release import Answer, Release, State
 
+_GOING = 2  # so many releases in a row that do not end are no accident
+
 _serial = itertools.count(1)
 
 
@@ -59,6 +61,7 @@ class Site:
     """
 
     __slots__ = (
+        "_going",
         "attempt",
         "attempts",
         "files",
@@ -82,7 +85,22 @@ class Site:
         self.took = (0, 0)
         self.files: tuple[str, ...] = ()  # what the traceback of a failed attempt named
         self.stranger = False  # there is no such directory as far as anybody knows
+        # Releases in a row that went on when they were retired; of the threads that retire them.
+        self._going = 0
         self.own_changes = 0  # loads in a row that changed their own files; the reload thread's
         # What the watcher knows it by. Of its own for every site, so that removing an evicted one
         # cannot take away the watches of its successor, whatever the order of two threads.
         self.key = f"{path}#{next(_serial)}"
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether its releases go on in this process after each deploy: as far as is known."""
+        return self._going >= _GOING
+
+    def retired(self, *, ended: bool) -> None:
+        """Count a release that was retired.
+
+        What is known stays known: in a worker process every release ends.
+        """
+        if not self.goes_on:
+            self._going = 0 if ended else self._going + 1

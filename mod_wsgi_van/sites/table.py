@@ -186,12 +186,12 @@ class Sites:
         site.took = (attempt.begun, time.time_ns())
         attempt.done.set()
 
-    def close(self) -> list[tuple[str, Release]]:
-        """Install nothing any more; return every current release with its host."""
+    def close(self) -> list[tuple[Site, Release]]:
+        """Install nothing any more; return every current release with its site."""
         with self.lock:
             self.closed = True
             return [
-                (site.host, site.release)
+                (site, site.release)
                 for site in self._sites.values()
                 if isinstance(site.release, Release)
             ]

@@ -195,6 +195,7 @@ def _threads(system: System, names: Names) -> None:
     """
     names.pop("_excepthook", None)
     if "_set_sentinel" not in names:  # from Python 3.13 on
+        _joinable_threads(system, names)
         return
     start, sentinel, allocate = _thread.start_new_thread, names["_set_sentinel"], _thread.allocate
     own = _thread._local()
@@ -214,6 +215,25 @@ def _threads(system: System, names: Names) -> None:
 
     put(system, names, "_thread", start_new_thread, _set_sentinel)
     names["start_new"] = names["start_new_thread"]
+
+
+def _joinable_threads(system: System, names: Names) -> None:
+    """The interpreter waits for the threads of the daemon alone when it ends."""
+    start = names["start_joinable_thread"]
+    handles: list[Any] = []  # of threads that are no daemons
+
+    def start_joinable_thread(function: Any, handle: Any = None, daemon: bool = True) -> Any:
+        started = start(function, handle=handle, daemon=True)
+        if not daemon:
+            handles[:] = [each for each in handles if not each.is_done()]
+            handles.append(started)
+        return started
+
+    def _shutdown() -> None:
+        while handles:
+            handles.pop().join()
+
+    put(system, names, "_thread", start_joinable_thread, _shutdown)
 
 
 def _warnings(system: System, names: Names) -> None:
@@ -255,6 +275,32 @@ def _timeout(system: System, names: Names) -> None:
     socket.__qualname__ = "socket"
     names["socket"] = names["SocketType"] = socket
     put(system, names, "_socket", setdefaulttimeout, getdefaulttimeout)
+
+
+def _sqlite(system: System, names: Names) -> None:
+    """The connections of a release are known, so that they can be closed with it."""
+    base, real = names["Connection"], names["connect"]
+    remember = system.connections.__setitem__
+
+    class Closed(base):  # type: ignore[misc,valid-type]
+        __slots__ = () if base.__weakrefoffset__ else ("__weakref__",)
+        __module__ = "sqlite3"
+        __doc__ = base.__doc__
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+            made = super().__new__(cls)
+            remember(id(made), made)
+            return made
+
+    def connect(*args: Any, **kwargs: Any) -> Any:
+        if len(args) < 6:  # the sixth is the factory
+            kwargs.setdefault("factory", Closed)
+        return real(*args, **kwargs)
+
+    Closed.__name__ = Closed.__qualname__ = "Connection"
+    names["Connection"] = Closed
+    connect.__doc__ = real.__doc__
+    put(system, names, "_sqlite3", connect)
 
 
 def _pickle(system: System, names: Names) -> None:
@@ -427,6 +473,7 @@ FRONTS: dict[str, Callable[[System, Names], None]] = {
     "_warnings": _warnings,
     "_contextvars": _contextvars,
     "_ssl": _ssl,
+    "_sqlite3": _sqlite,
 }
 if sys.version_info < (3, 12):
     FRONTS.update(_socket=_timeout, _pickle=_pickle, _asyncio=_asyncio, _elementtree=_elementtree)

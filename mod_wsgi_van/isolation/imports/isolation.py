@@ -15,6 +15,7 @@ from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.imports import internals
 from mod_wsgi_van.isolation.imports.belongings import Belongings
 from mod_wsgi_van.isolation.imports.building import add_site_packages, build
+from mod_wsgi_van.isolation.imports.ending import Ending
 from mod_wsgi_van.isolation.imports.failure import import_failed
 from mod_wsgi_van.isolation.imports.forks import replacements
 from mod_wsgi_van.isolation.imports.outliving import untie
@@ -24,6 +25,9 @@ from mod_wsgi_van.isolation.imports.system import System
 from mod_wsgi_van.wsgi import Application
 
 _log = logging.getLogger(__name__)
+
+# Seconds for each step of an end that somebody waits for.
+_BRIEF = 0.25
 
 
 class ImportsIsolation:
@@ -40,10 +44,12 @@ class ImportsIsolation:
         idle: Callable[[], bool] = lambda: True,
         calm: Callable[[], bool] = lambda: True,
         share: float = 0.25,
+        patience: float = 3.0,
     ) -> None:
         self.idle = idle
         self.calm = calm
         self.share = share
+        self._patience = patience  # seconds, for each step of the end of a release
         self._lock = threading.Lock()
         self._hooked = False
         self._closing = False
@@ -64,7 +70,7 @@ class ImportsIsolation:
             waste.loaded()
             return ImportsInstance(self, system, application)
         if system is not None:
-            _retire(system)
+            _retire(system, _BRIEF, patient=False)
             remains = Belongings(system)
             del system
             self.collect(remains, lived=False)
@@ -82,7 +88,7 @@ class ImportsIsolation:
             self._ended = True
             hooked, self._hooked = self._hooked, False
         if (thread := waste.leave(self)) is not None:
-            thread.join(timeout)
+            thread.join(min(1.0, timeout))  # others have to end in that time too
         if hooked:
             replacements.uninstall()
 
@@ -90,6 +96,11 @@ class ImportsIsolation:
         """A release works in a child as it did in the parent."""
         self._lock = threading.Lock()
         waste.after_fork()
+
+    def end(self, system: System) -> bool:
+        """End a release that was loaded; return whether it has ended."""
+        limit = min(_BRIEF, self._patience) if self._closing else self._patience
+        return _retire(system, limit, patient=not self._closing)
 
     def collect(self, remains: Belongings, *, lived: bool = True) -> None:
         """Free what was retired, in the thread that retired it."""
@@ -112,17 +123,19 @@ class ImportsInstance:
             raise RuntimeError("this release has been retired")
         return self._application
 
-    def retire(self) -> None:
-        """Run the exit handlers and let go of the release."""
+    def retire(self) -> bool:
+        """Run the exit handlers and let go of the release; return whether it has ended."""
         with self._lock:
             isolation, self._isolation = self._isolation, None
             system, self._system = self._system, None
             self._application = None
         if isolation is not None and system is not None:
-            _retire(system)
+            ended = isolation.end(system)
             remains = Belongings(system)
             del system  # or the collection would find it in use
             isolation.collect(remains)
+            return ended
+        return True
 
 
 def _load(source: Source) -> tuple[Any, Any, LoadError | None]:
@@ -163,14 +176,26 @@ def _bad_object(source: Source, module: Any, what: str) -> BadObject:
     )
 
 
-def _retire(system: System) -> None:
+def _retire(system: System, limit: float, *, patient: bool) -> bool:
+    """Return whether all of the release has ended; see Ending."""
+
     def report(what: str) -> None:
         # As text: a handler that keeps records would keep the release with the exception.
         _log.error("%s: %s\n%s", system.host, what, traceback.format_exc().rstrip())
 
     try:
-        system.run_exit_handlers(report)
+        going = Ending(system, limit, report, patient=patient).run()
         purge(system, report)
     finally:
         untie(system)
         table.close(system.modules)
+    if going and patient:
+        _log.warning(
+            "%s: VAN040: the release of %s was replaced and goes on in %s: it stays in memory until"
+            " that ends; end that in a function registered with atexit, or set"
+            ' isolation="process" for the site',
+            system.host,
+            system.directory,
+            ", ".join(going),
+        )
+    return not going

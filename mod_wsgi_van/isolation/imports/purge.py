@@ -25,7 +25,7 @@ Report = Callable[[str], None]
 
 def purge(system: System, report: Report) -> None:
     """Undo what code of the release registered; ``report`` logs the exception being handled."""
-    for forget in (_children, _codecs, _callbacks, _prototypes, _lines, forget_limit):
+    for forget in (_codecs, _callbacks, _prototypes, _lines, forget_limit):
         try:
             forget(system)
         except Exception:
@@ -61,14 +61,6 @@ def _is_defined_by(system: System, kind: type) -> bool:
     if type(module) is not ModuleType or module is internals.real_modules.get(kind.__module__):
         return False
     return vars(module).get(kind.__qualname__) is kind
-
-
-def _children(system: System) -> None:
-    """The helper process that multiprocessing starts once and ends with its parent."""
-    module = dict.get(system.modules, "multiprocessing.resource_tracker")
-    tracker: Any = getattr(module, "_resource_tracker", None)
-    if getattr(tracker, "_fd", None) is not None:
-        tracker._stop()
 
 
 def _codecs(system: System) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from types import FunctionType, ModuleType
 from typing import Any
@@ -16,10 +18,6 @@ from mod_wsgi_van.isolation.imports.internals import Importlib, environ_data
 MARK = "__mod_wsgi_van_release__"
 
 Caller = Callable[..., Any]
-
-
-def _ignore(what: str) -> None:
-    """Report nothing."""
 
 
 class ErrorHandlers(dict[str, Any]):
@@ -56,6 +54,8 @@ class System:
         self.error_handlers = ErrorHandlers()
         # What only a registry led to: a class there is found and freed with the rest.
         self.purged: list[Any] = []
+        # Of sqlite3, by identity: a class of the application may say that all are equal.
+        self.connections: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 
     def place(self, name: str, module: Any) -> None:
         """Put a module in the table that needs no stand-in in the real one."""
@@ -65,14 +65,12 @@ class System:
         """Import ``name`` as code of the release would, and return that very module."""
         return self.call(self.importlib.import_module, name)
 
-    def run_exit_handlers(self, report: Callable[[str], None] = _ignore) -> None:
+    def run_exit_handlers(self) -> None:
         """Run what the release registered with atexit, last first; each whatever others raise."""
         while self.exit_handlers:
             function, args, kwargs = self.exit_handlers.pop()
-            try:
+            with contextlib.suppress(BaseException):  # an exit handler may well exit
                 self.call(function, *args, **kwargs)
-            except BaseException:  # an exit handler may well exit
-                report("an exit handler failed")
 
 
 def caller(names: dict[str, Any]) -> Caller:

@@ -51,9 +51,10 @@ class ProcessInstance:
         self._pool = pool
         self._encoder = Encoder(pool.host)
 
-    def retire(self) -> None:
+    def retire(self) -> bool:
         """Returns at once; the workers end when they have answered what they were asked."""
         self._pool.close()
+        return True
 
     def application(self, environ: Environ, start_response: StartResponse) -> Response:
         body = Body(environ)  # before a worker is borrowed: the client may be slow
