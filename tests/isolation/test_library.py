@@ -75,6 +75,29 @@ for wrong in ({}, {"before": 1}, {"after": print}):
         continue
     assert False
 """,
+    "classes of codecs": """
+import codecs, encodings, io, pickle
+assert isinstance(codecs.lookup("UTF 8"), codecs.CodecInfo)
+assert isinstance(codecs.getwriter("ascii")(io.BytesIO()), codecs.StreamWriter)
+assert encodings.ascii.Codec is codecs.lookup("ASCII").streamreader.__mro__[1]
+for wrong in ("no such", "no\\0such", b"ascii"):
+    try:
+        codecs.lookup(wrong)
+    except (LookupError, TypeError, ValueError):
+        continue
+    assert False
+codecs.register({"mine": codecs.lookup("rot13")}.get)
+assert codecs.encode("a", "mine") == "n"
+""",
+    "errors of codecs": """
+import binascii, codecs, zlib
+for text, name, expected in ((b"a", "hex", binascii.Error), (b"a", "zlib", zlib.error)):
+    try:
+        codecs.decode(text, name)
+    except expected:
+        continue
+    assert False
+""",
     "decimals and fractions": """
 import numbers
 from decimal import Context, Decimal

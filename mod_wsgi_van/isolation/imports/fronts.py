@@ -157,7 +157,18 @@ def _gc(system: System, names: Names) -> None:
 def _registry(system: System, names: Names) -> None:
     """Codecs are the interpreter's. What a release registers leaves it with the release."""
 
+    def lookup(encoding: str, /) -> Any:
+        """The release's own classes; the interpreter's table has those of the daemon."""
+        if type(encoding) is str:
+            search = system.import_module("encodings").search_function
+            found = system.call(search, encoding.lower().replace(" ", "-"))
+            if found is not None:
+                return found
+        return _codecs.lookup(encoding)
+
     def register(search_function: Any, /) -> None:
+        if getattr(search_function, "__module__", "") == "encodings":
+            return  # the interpreter has this one
         _codecs.register(search_function)
         system.codecs.append(search_function)
 
@@ -184,7 +195,7 @@ def _registry(system: System, names: Names) -> None:
         found = system.error_handlers.get(name)
         return _codecs.lookup_error(name) if found is None else found
 
-    put(system, names, "_codecs", register, unregister, register_error, lookup_error)
+    put(system, names, "_codecs", lookup, register, unregister, register_error, lookup_error)
 
 
 def _threads(system: System, names: Names) -> None:

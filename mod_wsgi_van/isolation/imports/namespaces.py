@@ -35,9 +35,13 @@ _ONCE = {
 }  # fmt: skip
 
 
+# The interpreter's codecs use the daemon's and raise its errors.
+_CODECS = frozenset({"binascii", "zlib"})
+
+
 def is_shared(name: str) -> bool:
     """Whether there is one of this compiled module in the process."""
-    return name in _INTERPRETER or sys.version_info < _ONCE.get(name, ())
+    return name in _INTERPRETER or name in _CODECS or sys.version_info < _ONCE.get(name, ())
 
 
 def create(system: System, spec: Any, make: Callable[[Any], Any]) -> Any:
