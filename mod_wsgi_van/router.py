@@ -21,6 +21,7 @@ from mod_wsgi_van.files.ignore import Ignore
 from mod_wsgi_van.files.target import Layout
 from mod_wsgi_van.files.version import measure
 from mod_wsgi_van.hosts import Pattern, normalise
+from mod_wsgi_van.interpreter.leftovers import leftovers, undo
 from mod_wsgi_van.interpreter.scripts import scripts
 from mod_wsgi_van.isolation.contract import Isolation
 from mod_wsgi_van.isolation.environment import base_python
@@ -135,6 +136,8 @@ class Router(Settings):
 
     def application(self, environ: Environ, start_response: StartResponse) -> Response:
         """The WSGI application of all vhosts."""
+        if leftovers:
+            undo()
         site = self._sites.memo.get(environ.get("HTTP_HOST"))
         # One read of the site's reference decides what answers this request; the lease in its
         # environ keeps that from being retired before the request is over.

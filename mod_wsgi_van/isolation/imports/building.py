@@ -9,12 +9,13 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from mod_wsgi_van.isolation.contract import Source
-from mod_wsgi_van.isolation.imports import internals, library, streams
+from mod_wsgi_van.isolation.imports import internals, library, strays, streams
 from mod_wsgi_van.isolation.imports.extensions import private_imp
 from mod_wsgi_van.isolation.imports.importing import make_find_and_load, make_import
 from mod_wsgi_van.isolation.imports.optional import leave_out
 from mod_wsgi_van.isolation.imports.private_sys import Modules, limit_recursion, private_sys
 from mod_wsgi_van.isolation.imports.standins import table
+from mod_wsgi_van.isolation.imports.switches import switches
 from mod_wsgi_van.isolation.imports.system import System
 from mod_wsgi_van.isolation.process.worker import distrust_young_bytecode
 
@@ -33,6 +34,8 @@ def build(source: Source) -> System:
         library.prepare(system)
         streams.prepare(system)
         limit_recursion(system)
+        switches(system)
+        strays.sys_state(system)
         main = ModuleType("__main__")
         vars(main)["__builtins__"] = system.builtins
         system.place("__main__", main)
@@ -81,8 +84,10 @@ def _make_load(system: System, original: Any) -> Any:
     def load(name: str, import_: Any) -> Any:
         """Called with the release's lock for ``name``, which is not in its table."""
         if name in _SERVER and (module := internals.real_modules.get(name)) is not None:
-            system.place(name, module)
-            return module
+            view = ModuleType(name)  # what a site sets there stays its own
+            vars(view).update(vars(module))
+            system.place(name, view)
+            return view
         if name == "site":
             return _without_main(system, original, name, import_)
         return original(name, import_)

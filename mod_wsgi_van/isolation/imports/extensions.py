@@ -13,6 +13,7 @@ from __future__ import annotations
 import _imp
 import functools
 import operator
+import sys
 import threading
 import weakref
 from types import ModuleType
@@ -93,6 +94,16 @@ def _create(system: System, spec: Any) -> Any:
     put_back = putting_back(spec.name, real_modules.get(spec.name, MISSING))
     # Both calls are made from C: no bytecode in between lets another thread see the module. And
     # they are made from a frame of the release: what the module imports meanwhile asks for it.
-    steps: tuple[Any, ...] = (functools.partial(_imp.create_dynamic, spec), put_back)
-    module, _ = system.call(list, map(operator.call, steps))
-    return module
+    # And so are the flags of the release set and put back.
+    before = sys.getdlopenflags()
+    steps: tuple[Any, ...] = (
+        functools.partial(sys.setdlopenflags, system.sys.getdlopenflags()),
+        functools.partial(_imp.create_dynamic, spec),
+        functools.partial(sys.setdlopenflags, before),
+        put_back,
+    )
+    try:
+        return system.call(list, map(operator.call, steps))[1]
+    except BaseException:
+        sys.setdlopenflags(before)
+        raise

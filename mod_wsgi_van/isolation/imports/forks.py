@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
+import datetime
+import gc
 import os
 import sys
 import threading
@@ -9,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mod_wsgi_van.interpreter.collector import collector
-from mod_wsgi_van.isolation.imports import extensions, internals, streams
+from mod_wsgi_van.isolation.imports import extensions, fronts, internals, registries, streams
 from mod_wsgi_van.isolation.imports.asking import asking
 from mod_wsgi_van.isolation.imports.importing import make_real_find_and_load
 from mod_wsgi_van.isolation.imports.standins import table
@@ -35,6 +38,9 @@ class Replacements:
             self._replace(*internals.REAL_FIND_AND_LOAD, make_real_find_and_load)
             for name, make in streams.REPLACED:
                 self._replace(sys, name, make)
+            codecs.register(registries.search)
+            # Up to Python 3.12 C code keeps the first _strptime that it gets: let it be ours.
+            datetime.datetime.strptime("1", "%d")
             table.open(table)
             for name in list(internals.real_modules):
                 table.adopt(name)
@@ -51,6 +57,9 @@ class Replacements:
             self._users -= 1
             if self._users == 0:
                 table.close(table)
+                codecs.unregister(registries.search)
+                if fronts.collected in gc.callbacks:
+                    gc.callbacks.remove(fronts.collected)
                 while self._originals:
                     owner, name, original, ours = self._originals.pop()
                     if getattr(owner, name, None) is ours:  # else somebody has replaced it again
@@ -76,6 +85,7 @@ def _before_fork() -> None:
 def _after_fork_in_child() -> None:
     table.after_fork()
     extensions.after_fork()
+    registries.after_fork()
     collector.after_fork()
     if (system := asking(2)) is not None:
         system.lock.release()

@@ -5,7 +5,6 @@ Each front changes the namespace of a module as one release sees it.
 
 from __future__ import annotations
 
-import _codecs
 import _posixsubprocess
 import _socket
 import _thread
@@ -13,11 +12,10 @@ import atexit
 import gc
 import os
 import sys
-import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from mod_wsgi_van.isolation.imports import internals
+from mod_wsgi_van.isolation.imports import internals, registries, signals, strays, swaps
 from mod_wsgi_van.isolation.imports.asking import asking
 from mod_wsgi_van.isolation.imports.contexts import private_contextvar
 from mod_wsgi_van.isolation.imports.system import System, put
@@ -118,7 +116,10 @@ def _atexit(system: System, names: Names) -> None:
 
 def _gc(system: System, names: Names) -> None:
     """The collector works for all: what a site switches is remembered, and changes nothing."""
-    enabled, frozen = True, 0
+    enabled, frozen, flags = True, 0, 0
+    names["garbage"], names["callbacks"] = [], system.collections
+    if collected not in gc.callbacks:
+        gc.callbacks.append(collected)
     threshold: tuple[int, ...] = gc.get_threshold()
 
     def enable() -> None:
@@ -150,52 +151,22 @@ def _gc(system: System, names: Names) -> None:
     def get_freeze_count() -> int:
         return frozen
 
+    def set_debug(value: int, /) -> None:
+        nonlocal flags
+        flags = value
+
+    def get_debug() -> int:
+        return flags
+
     put(system, names, "gc", enable, disable, isenabled, set_threshold, get_threshold)
-    put(system, names, "gc", freeze, unfreeze, get_freeze_count)
+    put(system, names, "gc", freeze, unfreeze, get_freeze_count, set_debug, get_debug)
 
 
-def _registry(system: System, names: Names) -> None:
-    """Codecs are the interpreter's. What a release registers leaves it with the release."""
-
-    def lookup(encoding: str, /) -> Any:
-        """The release's own classes; the interpreter's table has those of the daemon."""
-        if type(encoding) is str:
-            search = system.import_module("encodings").search_function
-            found = system.call(search, encoding.lower().replace(" ", "-"))
-            if found is not None:
-                return found
-        return _codecs.lookup(encoding)
-
-    def register(search_function: Any, /) -> None:
-        if getattr(search_function, "__module__", "") == "encodings":
-            return  # the interpreter has this one
-        _codecs.register(search_function)
-        system.codecs.append(search_function)
-
-    def unregister(search_function: Any, /) -> None:
-        _codecs.unregister(search_function)
-        if search_function in system.codecs:
-            system.codecs.remove(search_function)
-
-    def register_error(errors: str, handler: Any, /) -> None:
-        if not callable(handler):
-            raise TypeError("handler must be callable")
-        system.error_handlers[errors] = handler
-        handlers = weakref.ref(system.error_handlers)
-
-        def handle(error: Any) -> Any:
-            """The interpreter keeps it for good, and so it must not keep the release."""
-            if (known := handlers()) is None:
-                raise LookupError(f"unknown error handler name '{errors}'")
-            return known[errors](error)
-
-        _codecs.register_error(errors, handle)
-
-    def lookup_error(name: str, /) -> Any:
-        found = system.error_handlers.get(name)
-        return _codecs.lookup_error(name) if found is None else found
-
-    put(system, names, "_codecs", lookup, register, unregister, register_error, lookup_error)
+def collected(phase: str, info: dict[str, int]) -> None:
+    """Stands in the real ``gc.callbacks`` for those of all releases: whose code set it off?"""
+    if (system := asking(2)) is not None:
+        for callback in list(system.collections):
+            system.call(callback, phase, info)
 
 
 def _threads(system: System, names: Names) -> None:
@@ -474,20 +445,29 @@ def _ctypes(system: System, names: Names) -> None:
     put(system, names, "_ctypes", POINTER, pointer)
 
 
-FRONTS: dict[str, Callable[[System, Names], None]] = {
-    "posix": _posix,
-    "_posixsubprocess": _fork_exec,
-    "atexit": _atexit,
-    "gc": _gc,
-    "_codecs": _registry,
-    "_thread": _threads,
-    "_warnings": _warnings,
-    "_contextvars": _contextvars,
-    "_ssl": _ssl,
-    "_sqlite3": _sqlite,
+Front = Callable[[System, Names], None]
+FRONTS: dict[str, tuple[Front, ...]] = {
+    "posix": (_posix,),
+    "_posixsubprocess": (_fork_exec,),
+    "atexit": (_atexit,),
+    "gc": (_gc,),
+    "_codecs": (registries.front,),
+    "_thread": (_threads, swaps.stack_size),
+    "_warnings": (_warnings,),
+    "_contextvars": (_contextvars,),
+    "_signal": (signals.front,),
+    "_locale": (swaps.locale,),
+    "time": (swaps.clock,),
+    "_lsprof": (strays.profiler,),
+    "_asyncio": (strays.running_loop,),
+    "_ctypes": (strays.errno,),
+    "_ssl": (_ssl,),
+    "_sqlite3": (_sqlite,),
 }
 if sys.version_info < (3, 12):
-    FRONTS.update(_socket=_timeout, _pickle=_pickle, _asyncio=_asyncio, _elementtree=_elementtree)
-    FRONTS.update(_zoneinfo=_zoneinfo)
+    FRONTS.update(_socket=(_timeout,), _pickle=(_pickle,), _elementtree=(_elementtree,))
+    FRONTS["_asyncio"] += (_asyncio,)
+    FRONTS["_zoneinfo"] = (_zoneinfo,)
 if sys.version_info < (3, 13):
-    FRONTS.update(_decimal=_decimal, _ctypes=_ctypes)
+    FRONTS["_decimal"] = (_decimal, strays.decimal)
+    FRONTS["_ctypes"] += (_ctypes,)

@@ -49,7 +49,8 @@ def create(system: System, spec: Any, make: Callable[[Any], Any]) -> Any:
     if not is_shared(spec.name):
         return system.call(make, spec)
     view = ModuleType(spec.name)
-    vars(view).update(vars(internals.load_real(spec.name)))
+    for name, value in vars(internals.load_real(spec.name)).items():
+        vars(view)[name] = value.copy() if type(value) in (dict, list) else value
     for name in ("__loader__", "__spec__"):  # importlib sets the release's
         vars(view).pop(name, None)
     return view
@@ -58,7 +59,7 @@ def create(system: System, spec: Any, make: Callable[[Any], Any]) -> Any:
 def execute(system: System, module: Any, fill: Callable[[Any], int]) -> int:
     """Let ``fill``, a function of ``_imp``, fill a module, and put the private functions in."""
     result: int = system.call(fill, module)  # nothing to do where it is a view
-    front = FRONTS.get(module.__spec__.name)  # the C module may have another name for itself
-    if front is not None:
+    name = module.__spec__.name  # the C module may have another name for itself
+    for front in FRONTS.get(name, ()):
         front(system, vars(module))
     return result

@@ -20,10 +20,6 @@ MARK = "__mod_wsgi_van_release__"
 Caller = Callable[..., Any]
 
 
-class ErrorHandlers(dict[str, Any]):
-    """What a release registered with ``codecs.register_error``, by name."""
-
-
 class System:
     """The parts of one release's import system; any thread may use them.
 
@@ -51,11 +47,15 @@ class System:
         self.context_variables: Made = []
         self.codecs: list[Any] = []
         self.codes: list[Any] = []  # of its modules; they stay shared as long as it has them
-        self.error_handlers = ErrorHandlers()
         # What only a registry led to: a class there is found and freed with the rest.
         self.purged: list[Any] = []
         # Of sqlite3, by identity: a class of the application may say that all are equal.
         self.connections: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+        self.codecs_found: dict[str, Any] = {}
+        self.error_handlers: dict[str, Any] = {}
+        self.collections: list[Any] = []  # gc.callbacks
+        self.audit_hooks: list[Any] = []
+        self.locale: list[tuple[int, str]] = []  # set by the release, in this order
 
     def place(self, name: str, module: Any) -> None:
         """Put a module in the table that needs no stand-in in the real one."""

@@ -1,0 +1,680 @@
+"""What a site does to its Python reaches no other site, nor the daemon's own code."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from mod_wsgi_van.interpreter.leftovers import undo
+from mod_wsgi_van.isolation.contract import Source
+from mod_wsgi_van.isolation.imports import ImportsIsolation
+from mod_wsgi_van.isolation.imports.isolation import ImportsInstance
+from tests.support.client import ask
+
+MakeSource = Callable[..., Source]
+Load = Callable[[str], ImportsInstance]
+
+# Runs what the request carries, as code of the site.
+SITE = """
+def app(environ, start_response):
+    names = {"__name__": "app"}
+    exec(environ["test.code"], names)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [repr(names.get("seen")).encode()]
+"""
+
+
+ATTEMPT = """
+def attempt(function, *arguments):
+    try: return function(*arguments)
+    except Exception as error: return type(error).__name__
+"""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to reach others.
+
+    ``modules`` are imported for ``do``, which a site does, and for ``look``, an expression.
+    ``kept`` is False where the site itself must not see the change after its request.
+    """
+
+    modules: str
+    do: str
+    look: str
+    kept: bool = True
+
+    @property
+    def looking(self) -> str:
+        return f"{ATTEMPT}import {self.modules}\nseen = {self.look}"
+
+    @property
+    def doing(self) -> str:
+        return f"import {self.modules}\n{textwrap.dedent(self.do)}"
+
+
+def way(modules: str, do: str, look: str, kept: bool = True) -> Way:
+    return Way(modules, do, look, kept)
+
+
+CLASSES = {
+    "threading.Thread.run": way(
+        "threading", "threading.Thread.run = print", "threading.Thread.run"
+    ),
+    "threading.Thread.start": way(
+        "threading", "threading.Thread.start = print", "threading.Thread.start"
+    ),
+    "http.client": way(
+        "http.client",
+        "http.client.HTTPConnection.putrequest = print",
+        "http.client.HTTPConnection.putrequest",
+    ),
+    "json.JSONEncoder.default": way(
+        "json", "json.JSONEncoder.default = lambda *a: 'mine'", "json.JSONEncoder.default"
+    ),
+    "what json encodes": way(
+        "json",
+        "json.JSONEncoder.default = lambda self, value: 'mine'\n"
+        "json._default_encoder.default = lambda value: 'mine'",
+        "json.dumps({1: 2}, default=None) if 0 else json.JSONEncoder().default.__name__",
+    ),
+    "ThreadPoolExecutor.submit": way(
+        "concurrent.futures",
+        "concurrent.futures.ThreadPoolExecutor.submit = print",
+        "concurrent.futures.ThreadPoolExecutor.submit",
+    ),
+    "socket.socket.connect": way(
+        "socket", "socket.socket.connect = print", "socket.socket.connect"
+    ),
+    "subprocess.Popen": way(
+        "subprocess", "subprocess.Popen.__init__ = print", "subprocess.Popen.__init__"
+    ),
+    "pathlib.Path.open": way("pathlib", "pathlib.Path.open = print", "pathlib.Path.open"),
+    "logging.Logger.handle": way(
+        "logging", "logging.Logger.handle = print", "logging.Logger.handle"
+    ),
+    "logging.LogRecord.getMessage": way(
+        "logging", "logging.LogRecord.getMessage = print", "logging.LogRecord.getMessage"
+    ),
+    "traceback.TracebackException": way(
+        "traceback",
+        "traceback.TracebackException.format = print",
+        "traceback.TracebackException.format",
+    ),
+    "email.message.Message": way(
+        "email.message",
+        "email.message.Message.as_string = print",
+        "email.message.Message.as_string",
+    ),
+    "collections.OrderedDict": way(
+        "collections", "collections.Counter.most_common = print", "collections.Counter.most_common"
+    ),
+    "enum.Enum": way("enum", "enum.Enum.__str__ = lambda s: 'mine'", "str(enum.Enum.__str__)"),
+    "ssl.SSLContext": way(
+        "ssl", "ssl.SSLContext.wrap_socket = print", "ssl.SSLContext.wrap_socket"
+    ),
+    "asyncio.Future": way(
+        "asyncio", "asyncio.BaseEventLoop.run_forever = print", "asyncio.BaseEventLoop.run_forever"
+    ),
+    "sqlite3.Row": way("sqlite3", "sqlite3.Row = int", "sqlite3.Row"),
+    "queue.Queue.put": way("queue", "queue.Queue.put = print", "queue.Queue.put"),
+    "io.IOBase": way("io", "io.IOBase.mine = 1", "hasattr(io.IOBase, 'mine')"),
+}
+
+FUNCTIONS = {
+    "time.time": way("time", "time.time = lambda: 5", "time.time"),
+    "time.sleep": way("time", "time.sleep = lambda s: None", "time.sleep"),
+    "os.getpid": way("os, posix", "os.getpid = posix.getpid = lambda: 5", "os.getpid()"),
+    "os.fspath": way("os", "os.fspath = print", "os.fspath"),
+    "os.path.join": way("os.path, posixpath", "posixpath.join = print", "os.path.join"),
+    "_socket.socket": way("_socket", "_socket.socket = int", "_socket.socket is int"),
+    "socket.getaddrinfo": way("socket", "socket.getaddrinfo = print", "socket.getaddrinfo"),
+    "socket.create_connection": way(
+        "socket", "socket.create_connection = print", "socket.create_connection"
+    ),
+    "_thread.start_new_thread": way(
+        "_thread", "_thread.start_new_thread = print", "_thread.start_new_thread is print"
+    ),
+    "_thread.allocate_lock": way(
+        "_thread", "_thread.allocate_lock = print", "_thread.allocate_lock is print"
+    ),
+    "datetime.datetime": way("datetime", "datetime.datetime = int", "datetime.datetime"),
+    "_io.open": way("io, _io", "_io.open = io.open = print", "io.open is print"),
+    "itertools.chain": way("itertools", "itertools.chain = print", "itertools.chain"),
+    "functools.partial": way("functools", "functools.partial = print", "functools.partial"),
+    "marshal.loads": way("marshal", "marshal.loads = print", "marshal.loads is print"),
+    "_imp.lock_held": way("_imp", "_imp.lock_held = print", "_imp.lock_held is print"),
+    "zlib.compress": way("zlib", "zlib.compress = print", "zlib.compress is print"),
+    "hashlib.md5": way("hashlib", "hashlib.md5 = hashlib.sha1", "hashlib.md5().name"),
+    "_hashlib": way(
+        "_hashlib, hashlib", "_hashlib.openssl_md5 = print", "_hashlib.openssl_md5 is print"
+    ),
+    "json.dumps": way("json", "json.dumps = print", "json.dumps"),
+    "_json": way("_json", "_json.make_encoder = print", "_json.make_encoder is print"),
+    "errno": way("errno", "errno.ENOENT = 99", "errno.ENOENT"),
+    "sys.exc_info": way("sys", "sys.exc_info = print", "sys.exc_info is print"),
+    "sys._getframe": way("sys", "sys._getframe = print", "sys._getframe is print"),
+    "weakref.ref": way("weakref, _weakref", "_weakref.ref = print", "_weakref.ref"),
+    "warnings.warn": way("warnings", "warnings.warn = print", "warnings.warn is print"),
+    "uuid.uuid4": way("uuid", "uuid.uuid4 = lambda: 5", "uuid.uuid4"),
+    "random.random": way("random", "random.random = lambda: 5", "random.random.__name__"),
+    "importlib": way(
+        "importlib", "importlib.import_module = print", "importlib.import_module is print"
+    ),
+    "inspect.stack": way("inspect", "inspect.stack = print", "inspect.stack"),
+    "mod_wsgi": way("mod_wsgi", "mod_wsgi.version = 'mine'", "mod_wsgi.version"),
+}
+
+REGISTRIES = {
+    "csv dialects": way("csv", "csv.register_dialect('mine')", "'mine' in csv.list_dialects()"),
+    "csv field size": way("csv", "csv.field_size_limit(99)", "csv.field_size_limit()"),
+    "mimetypes": way(
+        "mimetypes", "mimetypes.add_type('text/x', '.mine')", "mimetypes.guess_type('a.mine')"
+    ),
+    "ElementTree namespaces": way(
+        "xml.etree.ElementTree as ET",
+        "ET.register_namespace('mine', 'urn:mine')",
+        "ET.tostring(ET.Element('{urn:mine}a'))",
+    ),
+    "ElementTree factories": way(
+        "xml.etree.ElementTree as ET",
+        "ET.Comment.mine = 1; ET._set_factories(print, print)",
+        "ET.Comment is print, type(ET.fromstring('<a><!--x--></a>')).__name__",
+        kept=False,
+    ),
+    "minidom": way(
+        "xml.dom",
+        "xml.dom.registerDOMImplementation('mine', int)",
+        "'mine' in xml.dom.domreg.registered",
+    ),
+    "sax": way("xml.sax", "xml.sax.default_parser_list[:] = []", "xml.sax.default_parser_list"),
+    "copyreg": way(
+        "copyreg, pickle",
+        "copyreg.pickle(complex, lambda c: (int, (5,)))",
+        "pickle.loads(pickle.dumps(1j))",
+    ),
+    "copyreg extensions": way(
+        "copyreg", "copyreg.add_extension('a', 'b', 77)", "copyreg._extension_registry"
+    ),
+    "copyreg and copy": way(
+        "copyreg, copy",
+        "copyreg.pickle(slice, lambda s: (int, (5,)))",
+        "type(copyreg.dispatch_table.get(slice))",
+    ),
+    "codecs": way(
+        "codecs",
+        "info = codecs.lookup('rot13')\n"
+        "codecs.register(lambda name: info if name == 'mine' else None)\n"
+        "codecs.encode('uryyb', 'mine')",
+        "attempt(codecs.encode, 'uryyb', 'mine')",
+    ),
+    "codecs of text": way(
+        "codecs, encodings.latin_1",
+        "info = encodings.latin_1.getregentry()\n"
+        "codecs.register(lambda name: info if name == 'my_latin' else None)\n"
+        "'x'.encode('my-latin')",
+        "attempt('x'.encode, 'my-latin')",
+    ),
+    "codecs looked up": way(
+        "codecs",
+        "info = codecs.lookup('rot13')\n"
+        "codecs.register(lambda name: info if name == 'mine2' else None)",
+        "attempt(codecs.lookup, 'mine2')",
+    ),
+    "codec error handlers": way(
+        "codecs",
+        "codecs.register_error('mine', lambda e: ('?', e.end))",
+        "attempt('\\xe9'.encode, 'ascii', 'mine')",
+    ),
+    "codec error handlers replaced": way(
+        "codecs",
+        "codecs.register_error('namereplace', lambda e: ('?', e.end))",
+        "attempt('\\xe9'.encode, 'ascii', 'namereplace')",
+    ),
+    "encodings.aliases": way(
+        "encodings.aliases",
+        "encodings.aliases.aliases['mine'] = 'utf_8'",
+        "'mine' in encodings.aliases.aliases",
+    ),
+    "shutil formats": way(
+        "shutil",
+        "shutil.register_archive_format('mine', print)",
+        "'mine' in dict(shutil.get_archive_formats())",
+    ),
+    "warnings filters": way(
+        "warnings",
+        "warnings.simplefilter('error', DeprecationWarning)",
+        "warnings.filters[0][:3]",
+    ),
+    "warnings shown once": way(
+        "warnings", "warnings.onceregistry['mine'] = 1", "'mine' in warnings.onceregistry"
+    ),
+    "warnings.showwarning": way(
+        "warnings", "warnings.showwarning = print", "warnings.showwarning is print"
+    ),
+    "logging levels": way(
+        "logging", "logging.addLevelName(77, 'MINE')", "logging.getLevelName(77)"
+    ),
+    "logging root": way("logging", "logging.root.setLevel(1)", "logging.root.level"),
+    "logging handlers": way(
+        "logging",
+        "logging.root.addHandler(logging.NullHandler())",
+        "[type(h).__name__ for h in logging.root.handlers if type(h).__name__ == 'NullHandler']",
+    ),
+    "logging.disable": way("logging", "logging.disable(55)", "logging.root.manager.disable"),
+    "logging record factory": way(
+        "logging", "logging.setLogRecordFactory(print)", "logging.getLogRecordFactory() is print"
+    ),
+    "logging class": way(
+        "logging",
+        "class L(logging.Logger): pass\nlogging.setLoggerClass(L)",
+        "logging.getLoggerClass().__name__",
+    ),
+    "logging.config": way(
+        "logging.config",
+        "logging.config.dictConfig({'version': 1, 'root': {'level': 'CRITICAL'}})",
+        "logging.root.level",
+    ),
+    "logging.lastResort": way("logging", "logging.lastResort = None", "logging.lastResort is None"),
+    "logging.captureWarnings": way(
+        "logging, warnings", "logging.captureWarnings(True)", "warnings.showwarning.__module__"
+    ),
+    "atexit": way("atexit", "atexit.register(int)", "atexit._ncallbacks()"),
+    "sys.path": way("sys", "sys.path.append('/mine')", "'/mine' in sys.path"),
+    "sys.meta_path": way("sys", "sys.meta_path.append(5)", "5 in sys.meta_path", kept=True),
+    "sys.path_hooks": way("sys", "sys.path_hooks.append(5)", "5 in sys.path_hooks"),
+    "sys.path_importer_cache": way(
+        "sys", "sys.path_importer_cache['/mine'] = None", "'/mine' in sys.path_importer_cache"
+    ),
+    "sys.modules": way(
+        "sys", "sys.modules['mine'] = sys", "getattr(sys.modules.get('mine'), 'maxsize', None)"
+    ),
+    "a module taken out": way(
+        "sys", "sys.modules['json'] = None", "sys.modules.get('json', 5) is None"
+    ),
+    "urllib opener": way(
+        "urllib.request",
+        "urllib.request.install_opener(urllib.request.OpenerDirector())",
+        "urllib.request._opener is None",
+    ),
+    "sqlite3 adapters": way(
+        "sqlite3",
+        "sqlite3.register_adapter(complex, str)",
+        "(complex, sqlite3.PrepareProtocol) in sqlite3.adapters",
+    ),
+    "sqlite3 adapters in C": way(
+        "sqlite3",
+        "sqlite3.register_adapter(int, lambda n: 'mine')",
+        "sqlite3.connect(':memory:').execute('select ?', (5,)).fetchall()",
+        kept=False,
+    ),
+    "sqlite3 converters": way(
+        "sqlite3", "sqlite3.register_converter('mine', str)", "'MINE' in sqlite3.converters"
+    ),
+    "abstract classes": way(
+        "collections.abc",
+        "collections.abc.Sized.register(int)",
+        "isinstance(5, collections.abc.Sized)",
+    ),
+    "numbers": way("numbers", "numbers.Number.register(str)", "isinstance('', numbers.Number)"),
+    "singledispatch": way(
+        "pprint, functools, pkgutil",
+        "pkgutil.iter_importer_modules.register(int, print)",
+        "int in pkgutil.iter_importer_modules.registry",
+    ),
+    "gettext.install": way("gettext, builtins", "gettext.install('mine')", "'_' in vars(builtins)"),
+    "gettext domain": way("gettext", "gettext.textdomain('mine')", "gettext.textdomain()"),
+    "builtins added": way("builtins", "builtins.mine = 1", "hasattr(builtins, 'mine')"),
+    "builtins replaced": way("builtins", "builtins.len = lambda x: 5", "len([])"),
+    "builtins open": way("builtins", "builtins.open = print", "builtins.open is print"),
+    "builtins __import__": way(
+        "builtins",
+        "before = builtins.__import__\nbuiltins.__import__ = lambda *a, **k: before(*a, **k)",
+        "builtins.__import__.__name__",
+    ),
+    "builtins __build_class__": way(
+        "builtins", "builtins.__build_class__ = lambda *a: 5", "builtins.__build_class__.__name__"
+    ),
+    "regular expressions": way("re", "re.purge(); re._cache['mine'] = 1", "'mine' in re._cache"),
+    "linecache": way("linecache", "linecache.cache['mine'] = 1", "'mine' in linecache.cache"),
+    "typing": way(
+        "typing", "typing._collect_parameters = print", "typing.Optional[int]", kept=False
+    ),
+    "typing internals": way("typing", "typing._GenericAlias = int", "typing._GenericAlias"),
+    "tokenize": way("token", "token.NAME = 99", "token.NAME"),
+    "keyword": way("keyword", "keyword.kwlist.append('mine')", "'mine' in keyword.kwlist"),
+    "string": way("string", "string.digits = 'mine'", "string.digits"),
+    "html entities": way(
+        "html, html.entities", "html.entities.html5['mine;'] = 'x'", "html.unescape('&mine;')"
+    ),
+    "urllib.parse": way(
+        "urllib.parse",
+        "urllib.parse.uses_netloc.append('mine')",
+        "'mine' in urllib.parse.uses_netloc",
+    ),
+    "http cookies": way(
+        "http.cookies",
+        "http.cookies.Morsel._reserved['mine'] = 'Mine'",
+        "'mine' in http.cookies.Morsel._reserved",
+    ),
+    "email.charset": way(
+        "email.charset", "email.charset.add_charset('mine')", "'mine' in email.charset.CHARSETS"
+    ),
+    "sysconfig": way(
+        "sysconfig",
+        "sysconfig.get_config_vars()['mine'] = 1",
+        "'mine' in sysconfig.get_config_vars()",
+    ),
+    "multiprocessing": way(
+        "multiprocessing",
+        "multiprocessing.set_start_method('spawn', force=True)",
+        "multiprocessing.get_start_method(allow_none=True)",
+    ),
+    "ctypes function types": way(
+        "ctypes",
+        "ctypes.CFUNCTYPE(None, *[ctypes.c_int] * 9)",
+        "((None, (ctypes.c_int,) * 9, 1)) in [(k[0], k[1][:9], k[2]) for k in "
+        "ctypes._c_functype_cache]",
+        kept=True,
+    ),
+    "names of errors": way("errno", "errno.errorcode[999] = 'EMINE'", "errno.errorcode.get(999)"),
+    "names of sysconf": way("os", "os.sysconf_names['mine'] = 1", "'mine' in os.sysconf_names"),
+    "names of pathconf": way("os", "os.pathconf_names['mine'] = 1", "'mine' in os.pathconf_names"),
+    "names of confstr": way("os", "os.confstr_names['mine'] = 1", "'mine' in os.confstr_names"),
+    "os.supports_fd": way("os", "os.supports_fd.add(5)", "5 in os.supports_fd"),
+}
+
+DEFAULTS = {
+    "decimal context": way(
+        "decimal", "decimal.getcontext().prec = 3", "decimal.Decimal(1) / 3", kept=False
+    ),
+    "decimal context set": way(
+        "decimal",
+        "decimal.setcontext(decimal.Context(prec=3))",
+        "decimal.Decimal(1) / 3",
+        kept=False,
+    ),
+    "decimal default": way(
+        "decimal", "decimal.DefaultContext.prec = 3", "decimal.DefaultContext.prec"
+    ),
+    "decimal default in a thread": way(
+        "decimal, threading",
+        "decimal.DefaultContext.prec = 3",
+        "[found for found in [[]] for t in [threading.Thread(target=lambda: "
+        "found.append(decimal.getcontext().prec))] if not t.start() and not t.join()]",
+    ),
+    "decimal basic context": way(
+        "decimal", "decimal.BasicContext.prec = 3", "decimal.BasicContext.prec"
+    ),
+    "random.seed": way(
+        "random", "random.seed(5)", "random.getstate()[1][:3] == random.Random(5).getstate()[1][:3]"
+    ),
+    "tempfile.tempdir": way("tempfile", "tempfile.tempdir = '/mine'", "tempfile.gettempdir()"),
+    "socket time-out": way("socket", "socket.setdefaulttimeout(5)", "socket.getdefaulttimeout()"),
+    "socket time-out of a socket": way(
+        "socket",
+        "socket.setdefaulttimeout(5)",
+        "[s.gettimeout() for s in socket.socketpair() if not s.close()]",
+    ),
+    "ssl context": way(
+        "ssl",
+        "ssl._create_default_https_context = ssl._create_unverified_context",
+        "ssl._create_default_https_context.__name__",
+    ),
+    "asyncio policy": way(
+        "asyncio",
+        "class P(asyncio.DefaultEventLoopPolicy): pass\nasyncio.set_event_loop_policy(P())",
+        "type(asyncio.get_event_loop_policy()).__name__",
+    ),
+    "closed event loop": way(
+        "asyncio",
+        "loop = asyncio.new_event_loop(); asyncio.set_event_loop(loop); loop.close()",
+        "attempt(lambda: asyncio.get_event_loop_policy()._local._loop.is_closed())",
+    ),
+    "running loop": way(
+        "asyncio",
+        "asyncio._set_running_loop(type('L', (), {})())",
+        "type(asyncio._get_running_loop()).__name__",
+        kept=False,
+    ),
+    "zoneinfo paths": way("zoneinfo", "zoneinfo.reset_tzpath(['/mine'])", "zoneinfo.TZPATH"),
+    "zoneinfo classes": way(
+        "zoneinfo",
+        "zoneinfo.reset_tzpath(['/mine']); zoneinfo.ZoneInfo.clear_cache()",
+        "attempt(zoneinfo.ZoneInfo, 'Europe/Paris')",
+    ),
+    "locale": way(
+        "locale", "locale.setlocale(locale.LC_CTYPE, 'C')", "locale.setlocale(locale.LC_CTYPE)"
+    ),
+    "locale aliases": way(
+        "locale", "locale.locale_alias['mine'] = 'C'", "'mine' in locale.locale_alias"
+    ),
+    "strptime": way(
+        "datetime, _strptime, time",
+        "_strptime._strptime_datetime = _strptime._strptime_time = lambda *a: 5",
+        "attempt(datetime.datetime.strptime, '1', '%d'), attempt(time.strptime, '1', '%d')",
+        kept=False,
+    ),
+    "strptime cache": way(
+        "_strptime", "_strptime._regex_cache['mine'] = 1", "'mine' in _strptime._regex_cache"
+    ),
+    "calendar": way("calendar", "calendar.setfirstweekday(6)", "calendar.firstweekday()"),
+    "struct_time": way("time", "time.struct_time = tuple", "time.struct_time is tuple"),
+    "fractions": way(
+        "fractions",
+        "fractions.Fraction.__str__ = lambda s: 'mine'",
+        "str(fractions.Fraction(1, 2))",
+    ),
+    "textwrap": way("textwrap", "textwrap.TextWrapper.x = 1", "hasattr(textwrap.TextWrapper, 'x')"),
+    "sqlite3 callback tracebacks": way(
+        "sqlite3",
+        "sqlite3.enable_callback_tracebacks(True); sqlite3.apilevel = 'mine'",
+        "sqlite3.apilevel",
+    ),
+    "stack size": way("threading", "threading.stack_size(1 << 20)", "threading.stack_size()"),
+    "umask of tempfile": way("tempfile", "tempfile.template = 'mine'", "tempfile.template"),
+    "environ": way("os", "os.environ['MINE'] = '1'", "os.environ.get('MINE')"),
+    "environ of C code": way(
+        "os, ctypes",
+        "os.environ['MINE'] = '1'",
+        "ctypes.CDLL(None).getenv(b'MINE')",
+        kept=False,
+    ),
+    "putenv": way(
+        "os, ctypes", "os.putenv('MINE', '1')", "ctypes.CDLL(None).getenv(b'MINE')", kept=False
+    ),
+    "environ of children": way(
+        "os, subprocess",
+        "os.environ['MINE'] = '1'",
+        "subprocess.run('echo $MINE', shell=True, capture_output=True).stdout",
+    ),
+    "time zone": way(
+        "os, time",
+        "os.environ['TZ'] = 'Asia/Tokyo'; time.tzset()",
+        "time.tzname, time.localtime(0).tm_hour",
+        kept=False,
+    ),
+}
+
+HOOKS = {
+    "gc.disable": way("gc", "gc.disable()", "gc.isenabled()"),
+    "gc.set_threshold": way("gc", "gc.set_threshold(5)", "gc.get_threshold()"),
+    "gc.freeze": way("gc", "gc.freeze()", "gc.get_freeze_count()"),
+    "gc.set_debug": way("gc", "gc.set_debug(gc.DEBUG_COLLECTABLE)", "gc.get_debug()"),
+    "gc.callbacks": way("gc", "gc.callbacks.append(int)", "int in gc.callbacks"),
+    "gc.callbacks called": way(
+        "gc, builtins",
+        "builtins.seen = 0\n"
+        "def count(phase, info): builtins.seen += 1\n"
+        "gc.callbacks.append(count)\n"
+        "gc.collect()",
+        "(gc.collect(0), getattr(builtins, 'seen', None))[1]",
+    ),
+    "gc.garbage": way("gc", "gc.garbage.append(5)", "5 in gc.garbage"),
+    "recursion limit": way("sys", "sys.setrecursionlimit(500)", "sys.getrecursionlimit()"),
+    "switch interval": way("sys", "sys.setswitchinterval(0.5)", "sys.getswitchinterval()"),
+    "trace function": way("sys", "sys.settrace(lambda *a: None)", "sys.gettrace()", kept=False),
+    "profile function": way(
+        "sys", "sys.setprofile(lambda *a: None)", "sys.getprofile()", kept=False
+    ),
+    "integer digits": way("sys", "sys.set_int_max_str_digits(640)", "sys.get_int_max_str_digits()"),
+    "integer digits in C": way(
+        "sys", "sys.set_int_max_str_digits(640)", "attempt(int, '1' * 700) > 5", kept=False
+    ),
+    "sys.displayhook": way("sys", "sys.displayhook = print", "sys.displayhook is print"),
+    "sys.excepthook": way("sys", "sys.excepthook = print", "sys.excepthook is print"),
+    "sys.unraisablehook": way("sys", "sys.unraisablehook = print", "sys.unraisablehook is print"),
+    "sys.breakpointhook": way("sys", "sys.breakpointhook = print", "sys.breakpointhook is print"),
+    "sys.stdout": way("sys", "sys.stdout = None", "sys.stdout is None"),
+    "sys.stderr": way("sys", "sys.stderr = None", "sys.stderr is None"),
+    "sys.argv": way("sys", "sys.argv.append('mine')", "'mine' in sys.argv"),
+    "sys.tracebacklimit": way(
+        "sys", "sys.tracebacklimit = 5", "getattr(sys, 'tracebacklimit', None)"
+    ),
+    "sys.flags": way("sys", "sys.flags = 5", "sys.flags"),
+    "sys.warnoptions": way("sys", "sys.warnoptions.append('mine')", "'mine' in sys.warnoptions"),
+    "sys.implementation": way("sys", "sys.implementation.name = 'mine'", "sys.implementation.name"),
+    "sys.dont_write_bytecode": way("sys", "sys.dont_write_bytecode = 5", "sys.dont_write_bytecode"),
+    "audit hook": way(
+        "sys, builtins",
+        "builtins.seen = 0\n"
+        "def hook(event, arguments):\n"
+        "    if event == 'mine': builtins.seen += 1\n"
+        "sys.addaudithook(hook)\n"
+        "sys.audit('mine')",
+        "(sys.audit('mine'), getattr(builtins, 'seen', None))[1]",
+    ),
+    "hooks of asynchronous generators": way(
+        "sys",
+        "sys.set_asyncgen_hooks(print, print)",
+        "tuple(sys.get_asyncgen_hooks())",
+        kept=False,
+    ),
+    "origin of coroutines": way(
+        "sys",
+        "sys.set_coroutine_origin_tracking_depth(5)",
+        "sys.get_coroutine_origin_tracking_depth()",
+        kept=False,
+    ),
+    "dlopen flags": way("sys", "sys.setdlopenflags(0x102)", "sys.getdlopenflags()"),
+    "threading.settrace": way("threading", "threading.settrace(print)", "threading._trace_hook"),
+    "threading.excepthook": way(
+        "threading", "threading.excepthook = print", "threading.excepthook is print"
+    ),
+    "threads known": way(
+        "threading", "threading._active['mine'] = 5", "'mine' in threading._active"
+    ),
+    "register_at_fork": way(
+        "os, builtins",
+        "builtins.seen = 0\n"
+        "def count(): builtins.seen += 1\n"
+        "os.register_at_fork(before=count)\n"
+        "pid = os.fork()\n"
+        "if not pid: os._exit(0)\n"
+        "os.waitpid(pid, 0)",
+        "getattr(builtins, 'seen', None)",
+    ),
+    "signal handlers": way(
+        "signal",
+        "signal.signal(signal.SIGUSR2, lambda *a: None)",
+        "signal.getsignal(signal.SIGUSR2)",
+    ),
+    "signal wake-up": way("signal", "signal.set_wakeup_fd(0)", "signal.set_wakeup_fd(-1)"),
+    "signal mask": way(
+        "signal",
+        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})",
+        "signal.pthread_sigmask(signal.SIG_BLOCK, ())",
+        kept=False,
+    ),
+    "signal timers": way(
+        "signal",
+        "try: signal.setitimer(signal.ITIMER_REAL, 1000)\nexcept ValueError: pass",
+        "signal.getitimer(signal.ITIMER_REAL)[0] > 0",
+        kept=False,
+    ),
+    "errno of ctypes": way("ctypes", "ctypes.set_errno(77)", "ctypes.get_errno()", kept=False),
+    "profiler": way(
+        "_lsprof, builtins",
+        "builtins.p = _lsprof.Profiler(); builtins.p.enable()",
+        "__import__('sys').getprofile()",
+        kept=False,
+    ),
+    "context variables": way(
+        "contextvars, builtins",
+        "builtins.v = contextvars.ContextVar('mine'); builtins.v.set(5)",
+        "attempt(lambda: __import__('builtins').v.get())",
+    ),
+    "pdb": way("pdb, bdb", "bdb.Breakpoint.bplist['mine'] = 5", "'mine' in bdb.Breakpoint.bplist"),
+    "readline": way("rlcompleter", "rlcompleter.Completer = 5", "rlcompleter.Completer"),
+    "unittest.mock": way(
+        "unittest.mock, subprocess",
+        "unittest.mock.patch('subprocess.run').start()",
+        "type(subprocess.run).__name__",
+    ),
+}
+
+WAYS = CLASSES | FUNCTIONS | REGISTRIES | DEFAULTS | HOOKS
+
+
+def run(code: str) -> str:
+    """As code of the daemon, as the site does."""
+    undo()
+    names: dict[str, Any] = {"__name__": "daemon"}
+    exec(code, names)
+    return repr(names.get("seen"))
+
+
+def asked(loaded: ImportsInstance, code: str) -> str:
+    """As code of a site, in a request: what a server's thread does first, see the router."""
+    undo()
+    answer = ask(loaded.application, **{"test.code": code})
+    assert answer.status == 200
+    return answer.body
+
+
+@pytest.fixture(scope="module")
+def load_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Load]:
+    isolation = ImportsIsolation()
+    loaded: list[ImportsInstance] = []
+    sys.modules["mod_wsgi"] = server = ModuleType("mod_wsgi")
+    vars(server)["version"] = (6, 1, 1)
+
+    def load(host: str) -> ImportsInstance:
+        directory = tmp_path_factory.mktemp("site") / "wsgi"
+        directory.mkdir()
+        (directory / "app.py").write_text(SITE)
+        source = Source(host, str(directory), "", (), "app", "app", "")
+        loaded.append(isolation.load(source))
+        return loaded[-1]
+
+    yield load
+    for one in loaded:
+        one.retire()
+    isolation.shutdown(5)
+    del sys.modules["mod_wsgi"]
+
+
+@pytest.fixture(scope="module")
+def other(load_site: Load) -> ImportsInstance:
+    return load_site("other.test")
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_stays_with_the_site(way: Way, load_site: Load, other: ImportsInstance) -> None:
+    site = load_site("site.test")
+    try:
+        own = asked(site, way.looking)
+        others, daemons = asked(other, way.looking), run(way.looking)
+        asked(site, way.doing)
+        assert asked(other, way.looking) == others
+        assert run(way.looking) == daemons
+        if way.kept:
+            assert asked(site, way.looking) != own, "the site does not see what it did"
+    finally:
+        site.retire()
