@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mod_wsgi_van.errors import BadObject, LoadError
+from mod_wsgi_van.interpreter.leftovers import undo
 from mod_wsgi_van.interpreter.waste import waste
 from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.imports import internals
@@ -66,6 +67,7 @@ class ImportsIsolation:
                 waste.join(self)
                 self._hooked = True
         system, application, error = _load(source)
+        undo()  # this thread may load another site next
         if error is None:
             waste.loaded()
             return ImportsInstance(self, system, application)
