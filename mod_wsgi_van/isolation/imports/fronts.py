@@ -12,6 +12,7 @@ import atexit
 import gc
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -371,6 +372,20 @@ def _zoneinfo(system: System, names: Names) -> None:
         search.TZPATH = _SearchPath(search.TZPATH)
         common = internals.load_real("zoneinfo._common")
         common.load_tzdata = _asking_first("zoneinfo._common", common.load_tzdata)
+    real = names["ZoneInfo"]
+    recent: deque[Any] = deque(maxlen=8)  # C code has that for its own class alone
+
+    def __new__(cls: Any, key: str) -> Any:
+        zone = real.__new__(cls, key)
+        recent.append(zone)
+        return zone
+
+    def __repr__(zone: Any) -> str:
+        return f"zoneinfo.{real.__repr__(zone)}" if type(zone) is own else real.__repr__(zone)
+
+    members: Names = {"__slots__": (), "__module__": "zoneinfo", "__doc__": real.__doc__}
+    put(system, members, "zoneinfo", __new__)  # C code asks from its frame
+    own = names["ZoneInfo"] = type("ZoneInfo", (real,), members | {"__repr__": __repr__})
 
 
 class _SearchPath(tuple[str, ...]):
