@@ -383,9 +383,14 @@ def _zoneinfo(system: System, names: Names) -> None:
     def __repr__(zone: Any) -> str:
         return f"zoneinfo.{real.__repr__(zone)}" if type(zone) is own else real.__repr__(zone)
 
+    def __str__(zone: Any) -> str:
+        return repr(zone) if zone.key is None else str(zone.key)
+
     members: Names = {"__slots__": (), "__module__": "zoneinfo", "__doc__": real.__doc__}
     put(system, members, "zoneinfo", __new__)  # C code asks from its frame
-    own = names["ZoneInfo"] = type("ZoneInfo", (real,), members | {"__repr__": __repr__})
+    own = names["ZoneInfo"] = type(
+        "ZoneInfo", (real,), members | {"__repr__": __repr__, "__str__": __str__}
+    )
 
 
 class _SearchPath(tuple[str, ...]):

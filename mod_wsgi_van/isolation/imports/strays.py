@@ -13,6 +13,7 @@ from mod_wsgi_van.interpreter.leftovers import forget, leave
 from mod_wsgi_van.isolation.imports.system import MARK, System, put
 
 Names = dict[str, Any]
+_OURS = __file__.rpartition("/")[0] + "/"
 
 
 def sys_state(system: System) -> None:
@@ -52,9 +53,10 @@ def _tracing(
             self.function = function
 
         def __call__(self, frame: Any, event: str, argument: Any) -> Any:
-            if frame.f_builtins.get(MARK) is system:
-                return self.function(frame, event, argument)
-            return None
+            ours = frame.f_code.co_filename.startswith(_OURS)
+            if ours or frame.f_builtins.get(MARK) is not system:
+                return None
+            return self.function(frame, event, argument)
 
     def set_function(function: Any, /) -> None:
         if function is None:
@@ -74,8 +76,9 @@ def _tracing(
 
 def decimal(system: System, names: Names) -> None:
     """Contexts: one for each thread, made from a default that C code keeps for all."""
-    for name in ("DefaultContext", "BasicContext", "ExtendedContext"):
-        names[name] = getattr(_decimal, name).copy()
+    templates = ("DefaultContext", "BasicContext", "ExtendedContext")
+    names.update({name: names[name].copy() for name in templates})
+    own = [names[name] for name in templates]
     default, untouched = names["DefaultContext"], repr(names["DefaultContext"])
 
     def begin() -> None:
@@ -89,6 +92,9 @@ def decimal(system: System, names: Names) -> None:
 
     def setcontext(context: Any, /) -> None:
         begin()
+        if any(context is each for each in own):  # as C code does with those that it knows
+            context = context.copy()
+            context.clear_flags()
         _decimal.setcontext(context)
 
     put(system, names, "decimal", getcontext, setcontext)
