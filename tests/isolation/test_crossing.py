@@ -506,7 +506,7 @@ HOOKS = {
     "gc.disable": way("gc", "gc.disable()", "gc.isenabled()"),
     "gc.set_threshold": way("gc", "gc.set_threshold(5)", "gc.get_threshold()"),
     "gc.freeze": way("gc", "gc.freeze()", "gc.get_freeze_count()"),
-    "gc.set_debug": way("gc", "gc.set_debug(gc.DEBUG_COLLECTABLE)", "gc.get_debug()"),
+    "gc.set_debug": way("gc", "gc.set_debug(gc.DEBUG_UNCOLLECTABLE)", "gc.get_debug()", kept=False),
     "gc.callbacks": way("gc", "gc.callbacks.append(int)", "int in gc.callbacks"),
     "gc.callbacks called": way(
         "gc, builtins",
@@ -516,7 +516,6 @@ HOOKS = {
         "gc.collect()",
         "(gc.collect(0), getattr(builtins, 'seen', None))[1]",
     ),
-    "gc.garbage": way("gc", "gc.garbage.append(5)", "5 in gc.garbage"),
     "recursion limit": way("sys", "sys.setrecursionlimit(500)", "sys.getrecursionlimit()"),
     "switch interval": way("sys", "sys.setswitchinterval(0.5)", "sys.getswitchinterval()"),
     "trace function": way("sys", "sys.settrace(lambda *a: None)", "sys.gettrace()", kept=False),
@@ -584,8 +583,15 @@ HOOKS = {
         "signal",
         "signal.signal(signal.SIGUSR2, lambda *a: None)",
         "signal.getsignal(signal.SIGUSR2)",
+        kept=False,
     ),
-    "signal wake-up": way("signal", "signal.set_wakeup_fd(0)", "signal.set_wakeup_fd(-1)"),
+    "signal wake-up": way(
+        "signal, os",
+        "read, write = os.pipe(); os.set_blocking(write, False); signal.set_wakeup_fd(write)\n"
+        "os.close(read), os.close(write)",
+        "signal.set_wakeup_fd(-1)",
+        kept=False,
+    ),
     "signal mask": way(
         "signal",
         "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})",
@@ -594,7 +600,7 @@ HOOKS = {
     ),
     "signal timers": way(
         "signal",
-        "try: signal.setitimer(signal.ITIMER_REAL, 1000)\nexcept ValueError: pass",
+        "signal.setitimer(signal.ITIMER_REAL, 1000)",
         "signal.getitimer(signal.ITIMER_REAL)[0] > 0",
         kept=False,
     ),

@@ -14,8 +14,10 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
+from mod_wsgi_van.interpreter.leftovers import leave
 from mod_wsgi_van.isolation.imports import internals, registries, signals, strays, swaps
 from mod_wsgi_van.isolation.imports.asking import asking
 from mod_wsgi_van.isolation.imports.contexts import private_contextvar
@@ -117,8 +119,8 @@ def _atexit(system: System, names: Names) -> None:
 
 def _gc(system: System, names: Names) -> None:
     """The collector works for all: what a site switches is remembered, and changes nothing."""
-    enabled, frozen, flags = True, 0, 0
-    names["garbage"], names["callbacks"] = [], system.collections
+    enabled, frozen = True, 0
+    names["garbage"], names["callbacks"] = gc.garbage, system.collections
     if collected not in gc.callbacks:
         gc.callbacks.append(collected)
     threshold: tuple[int, ...] = gc.get_threshold()
@@ -152,15 +154,12 @@ def _gc(system: System, names: Names) -> None:
     def get_freeze_count() -> int:
         return frozen
 
-    def set_debug(value: int, /) -> None:
-        nonlocal flags
-        flags = value
-
-    def get_debug() -> int:
-        return flags
+    def set_debug(flags: int, /) -> None:
+        leave("gc debug", partial(gc.set_debug, gc.get_debug()))
+        gc.set_debug(flags)
 
     put(system, names, "gc", enable, disable, isenabled, set_threshold, get_threshold)
-    put(system, names, "gc", freeze, unfreeze, get_freeze_count, set_debug, get_debug)
+    put(system, names, "gc", freeze, unfreeze, get_freeze_count, set_debug)
 
 
 def collected(phase: str, info: dict[str, int]) -> None:
