@@ -59,6 +59,6 @@ $(READY): pyproject.toml
 	    echo "make: Python 3.11 or later with venv is needed (apt install python3-venv)" >&2; \
 	    exit 1; }; \
 	echo "Making $(VENV) with $$python ($$($$python --version)) ..."; \
-	$$python -m venv $(VENV)
+	$$python -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[serve,test]'
 	@touch $@
