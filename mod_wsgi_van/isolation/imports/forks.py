@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from mod_wsgi_van.interpreter.allocation import share_arena
 from mod_wsgi_van.interpreter.collector import collector
 from mod_wsgi_van.isolation.imports import extensions, fronts, internals, registries, streams
 from mod_wsgi_van.isolation.imports.asking import asking
@@ -35,6 +36,7 @@ class Replacements:
             self._users += 1
             if self._users > 1:
                 return
+            share_arena()
             self._replace(*internals.REAL_FIND_AND_LOAD, make_real_find_and_load)
             for name, make in streams.REPLACED:
                 self._replace(sys, name, make)
