@@ -232,6 +232,11 @@ REGISTRIES = {
         "codecs.register_error('mine', lambda e: ('?', e.end))",
         "attempt('\\xe9'.encode, 'ascii', 'mine')",
     ),
+    "codec error handlers in Python codecs": way(
+        "codecs",
+        "codecs.register_error('mine8', lambda e: ('?', e.end))",
+        "attempt('\\u2603'.encode, 'iso8859-5', 'mine8')",
+    ),
     "codec error handlers replaced": way(
         "codecs",
         "codecs.register_error('namereplace', lambda e: ('?', e.end))",
