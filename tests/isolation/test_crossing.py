@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import collections.abc
+import gc
+import os
+import resource
 import sys
 import textwrap
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from mod_wsgi_van.interpreter.leftovers import undo
+from mod_wsgi_van.interpreter.leftovers import leftovers, undo
 from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.imports import ImportsIsolation
 from mod_wsgi_van.isolation.imports.isolation import ImportsInstance
-from tests.support.client import ask
+from mod_wsgi_van.manual import pages
+from tests.support.client import ask, get
 
 MakeSource = Callable[..., Source]
 Load = Callable[[str], ImportsInstance]
@@ -231,6 +238,11 @@ REGISTRIES = {
         "codecs",
         "codecs.register_error('mine', lambda e: ('?', e.end))",
         "attempt('\\xe9'.encode, 'ascii', 'mine')",
+    ),
+    "codec error handlers in Python codecs": way(
+        "codecs",
+        "codecs.register_error('mine8', lambda e: ('?', e.end))",
+        "attempt('\\u2603'.encode, 'iso8859-5', 'mine8')",
     ),
     "codec error handlers replaced": way(
         "codecs",
@@ -684,3 +696,122 @@ def test_stays_with_the_site(way: Way, load_site: Load, other: ImportsInstance) 
             assert asked(site, way.looking) != own, "the site does not see what it did"
     finally:
         site.retire()
+
+
+def test_the_router_gives_a_thread_back_as_it_was(
+    make_router: Callable[..., Any], tmp_path: Path
+) -> None:
+    for host in ("one.test", "two.test"):
+        directory = tmp_path / host / "wsgi"
+        directory.mkdir(parents=True)
+        (directory / "app.py").write_text(SITE)
+    router = make_router(isolation="imports")
+    look = (
+        "import asyncio, decimal, sys\n"
+        "seen = [decimal.getcontext().prec, sys.gettrace(), asyncio._get_running_loop()]\n"
+    )
+    leave = (
+        "import asyncio, decimal, sys\n"
+        "decimal.getcontext().prec = 3; sys.settrace(lambda *a: None)\n"
+        "asyncio._set_running_loop(5)\n"
+    )
+
+    def asks(host: str, code: str) -> str:
+        return get(router.application, host, **{"test.code": code}).body
+
+    before = asks("two.test", look)
+    asks("one.test", leave)
+    assert asks("two.test", look) == before == "[28, None, None]"
+    assert not leftovers or set(leftovers) == {threading.get_ident()}
+
+
+# What reaches others all the same: the rows of the table in the manual. Modules, what a site does,
+# what another and the daemon then find true, and the way back.
+CROSSES = {
+    "gc.garbage": ("gc", "gc.garbage.append(5)", "5 in gc.garbage", "gc.garbage.remove(5)"),
+    "tracemalloc": (
+        "tracemalloc",
+        "tracemalloc.start()",
+        "tracemalloc.is_tracing()",
+        "tracemalloc.stop()",
+    ),
+    "faulthandler": (
+        "faulthandler",
+        "faulthandler.disable()",
+        "not faulthandler.is_enabled()",
+        "faulthandler.enable(2)",
+    ),
+    "sys.set_int_max_str_digits": (
+        "sys",
+        "sys.set_int_max_str_digits(9999)",
+        "len(str(10**5000)) == 5001",
+        "sys.set_int_max_str_digits(4300)",
+    ),
+    "os.umask": ("os", "os.umask(0o77)", "[os.umask(0o77)] == [0o77]", "os.umask(0o22)"),
+    "os.chdir": ("os", "os.chdir('/proc')", "os.getcwd() == '/proc'", "os.chdir('{0}')"),
+    "resource.setrlimit": (
+        "resource",
+        "resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(4)[1]))",
+        "resource.getrlimit(resource.RLIMIT_CORE)[0] == 0",
+        "resource.setrlimit(resource.RLIMIT_CORE, {1})",
+    ),
+    "io.UnsupportedOperation": (
+        "io",
+        "io.UnsupportedOperation.mine = 5",
+        "hasattr(io.UnsupportedOperation, 'mine')",
+        "del io.UnsupportedOperation.mine",
+    ),
+    "__subclasses__": (
+        "builtins",
+        "class Mine(LookupError): pass\nbuiltins.mine = Mine",
+        "'Mine' in [each.__name__ for each in LookupError.__subclasses__()]",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CROSSES)
+def test_reaches_others_and_the_manual_says_so(
+    name: str, load_site: Load, other: ImportsInstance
+) -> None:
+    modules, do, look, back = CROSSES[name]
+    site = load_site("site.test")
+    looking = f"import {modules}\nseen = {look}"
+    back = back.format(os.getcwd(), resource.getrlimit(resource.RLIMIT_CORE))
+    try:
+        asked(site, f"import {modules}\n{do}")
+        assert asked(other, looking) == run(looking) == "True"
+    finally:
+        run(f"import {modules}\n{back}")
+        site.retire()
+
+
+def test_the_manual_lists_what_reaches_others() -> None:
+    page = pages()["isolation"].partition("## What sites in the daemon process share")[2]
+    rows = [row.split("`")[1] for row in page.partition("\n## ")[0].splitlines() if "| `" in row]
+    assert rows == list(CROSSES)
+
+
+def count(load_site: Load, sites: int) -> tuple[list[int], list[ImportsInstance]]:
+    code = "import collections.abc, os, decimal, csv, json"
+    loaded = []
+    for number in range(sites):
+        loaded.append(load_site(f"{number}.test"))
+        asked(loaded[-1], code)
+    kinds = (collections.abc.Mapping, collections.abc.MutableMapping, collections.abc.Sized)
+    return [
+        *(len(kind.__subclasses__()) for kind in kinds),
+        len(sys.modules),
+        len(gc.callbacks),
+        len(sys.path_hooks),
+        len(sys.path_importer_cache),
+        len(leftovers),
+    ], loaded
+
+
+def test_no_table_of_the_process_grows_by_the_number_of_sites(load_site: Load) -> None:
+    few, loaded = count(load_site, 3)
+    many, more = count(load_site, 30)
+    assert many == few
+    for each in loaded + more:
+        each.retire()

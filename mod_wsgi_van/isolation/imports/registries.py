@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import _codecs
 import codecs
+import encodings
+import os
+import sys
 import threading
 from typing import Any
 
 from mod_wsgi_van.isolation.imports.asking import asking
-from mod_wsgi_van.isolation.imports.system import System, put
+from mod_wsgi_van.isolation.imports.system import MARK, System, put
 
 _KINDS = (
     "encode", "decode", "streamreader", "streamwriter", "incrementalencoder", "incrementaldecoder",
 )  # fmt: skip
+
+_CODECS = (os.path.dirname(encodings.__file__) + os.sep, codecs.__file__)
 
 _lock = threading.Lock()  # guards _before
 _before: dict[str, Any] = {}  # an error handler that is dispatched: what it was without
@@ -119,9 +124,18 @@ def _dispatch(errors: str) -> None:
         _before[errors] = before
 
 
+def _asking_through_codecs() -> System | None:
+    """Codecs in Python are the daemon's, and call C code that calls the handler."""
+    frame = sys._getframe(2)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_CODECS):
+        frame = frame.f_back
+    found: System | None = frame.f_builtins.get(MARK)
+    return found
+
+
 def _handler(errors: str, before: Any) -> Any:
     def handle(error: Any) -> Any:
-        system = asking(2)
+        system = _asking_through_codecs()
         found = before if system is None else system.error_handlers.get(errors, before)
         if found is None:
             raise LookupError(f"unknown error handler name '{errors}'")
