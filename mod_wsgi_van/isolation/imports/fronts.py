@@ -10,6 +10,7 @@ import _posixsubprocess
 import _socket
 import _thread
 import atexit
+import contextvars
 import gc
 import os
 import sys
@@ -438,6 +439,13 @@ def _ssl(system: System, names: Names) -> None:
     names["_SSLContext"] = _SSLContext
 
 
+def _decimal_context(system: System, names: Names) -> None:
+    """The variable that C code has made itself is the release's, as those of Python code are."""
+    context = contextvars.Context()
+    context.run(names["getcontext"])
+    system.context_variables.extend(context)
+
+
 def _ctypes(system: System, names: Names) -> None:
     """The C functions keep the pointer types of all releases in one table."""
     cache: dict[Any, Any] = {}
@@ -480,3 +488,5 @@ if sys.version_info < (3, 12):
     FRONTS.update(_zoneinfo=_zoneinfo)
 if sys.version_info < (3, 13):
     FRONTS.update(_decimal=_decimal, _ctypes=_ctypes)
+else:
+    FRONTS.update(_decimal=_decimal_context)
