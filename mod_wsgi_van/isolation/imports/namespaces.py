@@ -30,8 +30,8 @@ _INTERPRETER = frozenset(
 # making a second instance of each module of the library.
 _ONCE = {
     "_asyncio": (3, 12), "_ctypes": (3, 13), "_curses": (3, 14), "_datetime": (4,),
-    "_decimal": (3, 13), "_elementtree": (3, 12), "_pickle": (3, 12), "_socket": (3, 12),
-    "_sre": (3, 13),
+    "_decimal": (3, 13), "_elementtree": (3, 12), "_multiprocessing": (3, 12),
+    "_pickle": (3, 12), "_socket": (3, 12), "_sre": (3, 13),
     "_tkinter": (4,), "_zoneinfo": (3, 12), "ossaudiodev": (4,),
 }  # fmt: skip
 
