@@ -103,6 +103,9 @@ KEEPING = {
     "v: contextvars.ContextVar[K] = contextvars.ContextVar('v')\nv.set(K())",
     "ctypes": "import ctypes\nclass S(K, ctypes.Structure): pass\nctypes.POINTER(S)",
     "regular expressions": "import re\nclass S(K, str): pass\nre.compile(S('a+b'))",
+    "templates": "import re\nre.sub('a', r'\\g<0>', 'a')",
+    "decimal": "import decimal\ndecimal.getcontext()",
+    "strptime": "import datetime\ndatetime.datetime.strptime('2026', '%Y')",
     "urls": "import urllib.parse\nclass S(K, str): pass\nurllib.parse.urlsplit(S('http://a/b'))",
     "pickle": "import pickle\npickle.loads(pickle.dumps(K()))",
     "executor": "from concurrent.futures import ThreadPoolExecutor\n"

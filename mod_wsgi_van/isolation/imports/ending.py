@@ -141,6 +141,8 @@ class Ending:
         ]
         if children:
             self._step(_end, children, self._limit / 2)
+            for _, step in self._steps:  # it may have waited for them
+                step.join(self._limit / 2)
             _log.warning(
                 "%s: VAN010: child processes did not end by themselves and were ended: %s; let a"
                 " function registered with atexit end them",

@@ -9,6 +9,7 @@ import _posixsubprocess
 import _socket
 import _thread
 import atexit
+import contextvars
 import gc
 import os
 import sys
@@ -439,6 +440,13 @@ def _ssl(system: System, names: Names) -> None:
     names["_SSLContext"] = _SSLContext
 
 
+def _decimal_context(system: System, names: Names) -> None:
+    """The variable that C code has made itself is the release's, as those of Python code are."""
+    context = contextvars.Context()
+    context.run(names["getcontext"])
+    system.context_variables.extend(context)
+
+
 def _ctypes(system: System, names: Names) -> None:
     """The C functions keep the pointer types of all releases in one table."""
     cache: dict[Any, Any] = {}
@@ -490,3 +498,5 @@ if sys.version_info < (3, 12):
 if sys.version_info < (3, 13):
     FRONTS["_decimal"] = (_decimal, strays.decimal)
     FRONTS["_ctypes"] += (_ctypes,)
+else:
+    FRONTS["_decimal"] = (_decimal_context,)

@@ -11,9 +11,11 @@ import _imp
 import _thread
 import _warnings
 import _weakref
+import datetime
 import functools
 import importlib._bootstrap as real_bootstrap
 import os
+import re
 import sys
 import types
 from collections.abc import Callable
@@ -69,6 +71,14 @@ def check() -> None:
             f"{sys.version.split()[0]} ({sys.implementation.name}) does not have: use "
             'isolation="process"'
         )
+
+
+@functools.cache
+def meet_first() -> None:
+    """Show C code that keeps what it meets first the daemon's library, which stays anyway."""
+    if sys.version_info < (3, 13):
+        datetime.datetime.strptime("", "")  # _datetime keeps _strptime
+        re.sub("", r"\g<0>", "")  # _sre keeps a function of re; Python 3.11 keeps none
 
 
 # The code of a module that is part of the interpreter, made once for all releases.

@@ -20,7 +20,7 @@ from mod_wsgi_van.isolation.imports.system import System
 _INTERPRETER = frozenset(
     {
         "_abc", "_ast", "_codecs", "_collections", "_contextvars", "_functools", "_imp", "_io",
-        "_locale", "_operator", "_signal", "_sre", "_stat", "_string", "_suggestions", "_symtable",
+        "_locale", "_operator", "_signal", "_stat", "_string", "_suggestions", "_symtable",
         "_sysconfig", "_thread", "_tokenize", "_tracemalloc", "_types", "_typing", "_warnings",
         "_weakref", "atexit", "errno", "faulthandler", "gc", "itertools", "marshal", "posix",
         "pwd", "time",
@@ -30,7 +30,8 @@ _INTERPRETER = frozenset(
 # making a second instance of each module of the library.
 _ONCE = {
     "_asyncio": (3, 12), "_ctypes": (3, 13), "_curses": (3, 14), "_datetime": (4,),
-    "_decimal": (3, 13), "_elementtree": (3, 12), "_pickle": (3, 12), "_socket": (3, 12),
+    "_decimal": (3, 13), "_elementtree": (3, 12), "_multiprocessing": (3, 12),
+    "_pickle": (3, 12), "_socket": (3, 12), "_sre": (3, 13),
     "_tkinter": (4,), "_zoneinfo": (3, 12), "ossaudiodev": (4,),
 }  # fmt: skip
 
