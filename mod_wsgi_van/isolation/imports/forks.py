@@ -22,17 +22,25 @@ from mod_wsgi_van.isolation.imports.standins import table
 class Replacements:
     """They are in place from the first load until the last isolation is shut down.
 
-    ``_lock`` guards ``_users`` and ``_originals``.
+    ``lock`` guards ``_users`` and ``_originals``. A fork waits for it: a child would find it held
+    for ever, and the work half done.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.lock = threading.RLock()
         self._users = 0
         self._originals: list[tuple[Any, str, Any, Any]] = []
-        self._watches_forks = False
+        self._watching: dict[str, object] = {}
 
     def install(self) -> None:
-        with self._lock:
+        mine = object()
+        if self._watching.setdefault("forks", mine) is mine:  # once, and for good
+            os.register_at_fork(
+                before=_before_fork,
+                after_in_child=_after_fork_in_child,
+                after_in_parent=_after_fork_in_parent,
+            )
+        with self.lock:
             self._users += 1
             if self._users > 1:
                 return
@@ -46,16 +54,9 @@ class Replacements:
             table.open(table)
             for name in list(internals.real_modules):
                 table.adopt(name)
-            if not self._watches_forks:  # cannot be undone
-                os.register_at_fork(
-                    before=_before_fork,
-                    after_in_child=_after_fork_in_child,
-                    after_in_parent=_after_fork_in_parent,
-                )
-                self._watches_forks = True
 
     def uninstall(self) -> None:
-        with self._lock:
+        with self.lock:
             self._users -= 1
             if self._users == 0:
                 table.close(table)
@@ -82,9 +83,11 @@ def _before_fork() -> None:
         for handlers in reversed(system.fork_handlers):
             _run(handlers, "before")
         system.lock.acquire()  # as the real import system does: it must be free in the child
+    replacements.lock.acquire()
 
 
 def _after_fork_in_child() -> None:
+    replacements.lock.release()
     table.after_fork()
     extensions.after_fork()
     registries.after_fork()
@@ -97,6 +100,7 @@ def _after_fork_in_child() -> None:
 
 
 def _after_fork_in_parent() -> None:
+    replacements.lock.release()
     if (system := asking(2)) is not None:
         system.lock.release()
         for handlers in list(system.fork_handlers):
