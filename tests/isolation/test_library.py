@@ -75,6 +75,14 @@ for wrong in ({}, {"before": 1}, {"after": print}):
         continue
     assert False
 """,
+    "the current task": """
+import asyncio
+async def sleep():
+    async with asyncio.timeout(10):
+        await asyncio.sleep(0)
+    return asyncio.current_task()
+assert isinstance(asyncio.run(sleep()), asyncio.Task)
+""",
     "classes of codecs": """
 import codecs, encodings, io, pickle
 assert isinstance(codecs.lookup("UTF 8"), codecs.CodecInfo)

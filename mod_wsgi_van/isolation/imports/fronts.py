@@ -320,7 +320,11 @@ def _pickle(system: System, names: Names) -> None:
 
 
 def _asyncio(system: System, names: Names) -> None:
-    """The C functions ask the policy of the ``asyncio`` that they were made with."""
+    """The C functions ask the policy of the ``asyncio`` that they were made with.
+
+    They write down which task runs in a dictionary of theirs, where ``asyncio`` reads it.
+    """
+    names["_current_tasks"] = internals.load_real("_asyncio")._current_tasks
     running = names["_get_running_loop"]
 
     def get_event_loop() -> Any:
