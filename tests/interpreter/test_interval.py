@@ -66,13 +66,27 @@ def test_a_poller_hurries(tmp_path: Path, make_router: Any) -> None:
     assert now() == USUAL
 
 
-def test_an_applications_own_interval_stays(tmp_path: Path, make_router: Any) -> None:
-    source = "import sys\nsys.setswitchinterval(0.001)\n" + app("own")
-    deploy(tmp_path, "a.test", release(tmp_path, "a.test", 1, source))
-    router = make_router()
+def test_an_interval_that_the_server_sets_meanwhile_stays(tmp_path: Path, make_router: Any) -> None:
+    class Sets(Router):
+        def get_version(self, path: Path) -> object:
+            sys.setswitchinterval(0.001)
+            return super().get_version(path)
+
+    deploy(tmp_path, "a.test", release(tmp_path, "a.test", 1, app("own")))
+    router = make_router(Sets)
     assert get(router.application, "a.test").body == "own"
     router.shutdown()
     assert now() == 0.001
+
+
+def test_an_interval_that_a_site_sets_is_its_own(tmp_path: Path, make_router: Any) -> None:
+    source = "import sys\nsys.setswitchinterval(0.001)\n" + app("{sys.getswitchinterval()}")
+    source = source.replace("'{sys.getswitchinterval()}'", "str(sys.getswitchinterval())")
+    deploy(tmp_path, "a.test", release(tmp_path, "a.test", 1, source))
+    router = make_router()
+    assert get(router.application, "a.test").body == "0.001"
+    router.shutdown()
+    assert now() == USUAL
 
 
 def test_an_import_that_hangs_hurries_until_it_is_late(tmp_path: Path, make_router: Any) -> None:
