@@ -32,6 +32,9 @@ from tests.support.client import ask, get
 MakeSource = Callable[..., Source]
 Load = Callable[[str], ImportsInstance]
 
+# All tests here share an isolation, whose thread begins when it has something to do.
+pytestmark = pytest.mark.leaves_threads
+
 # Runs what the request carries, as code of the site.
 SITE = """
 def app(environ, start_response):
