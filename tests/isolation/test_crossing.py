@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import collections.abc
 import gc
+import json
+import logging
 import os
 import resource
+import signal
 import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -22,10 +26,14 @@ from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.imports import ImportsIsolation
 from mod_wsgi_van.isolation.imports.isolation import ImportsInstance
 from mod_wsgi_van.manual import pages
+from tests.support.children import in_child
 from tests.support.client import ask, get
 
 MakeSource = Callable[..., Source]
 Load = Callable[[str], ImportsInstance]
+
+# All tests here share an isolation, whose thread begins when it has something to do.
+pytestmark = pytest.mark.leaves_threads
 
 # Runs what the request carries, as code of the site.
 SITE = """
@@ -792,26 +800,134 @@ def test_the_manual_lists_what_reaches_others() -> None:
     assert rows == list(CROSSES)
 
 
-def count(load_site: Load, sites: int) -> tuple[list[int], list[ImportsInstance]]:
-    code = "import collections.abc, os, decimal, csv, json"
-    loaded = []
-    for number in range(sites):
-        loaded.append(load_site(f"{number}.test"))
-        asked(loaded[-1], code)
+# A hook of a site, which counts its calls, and what others do.
+HOOKED = {
+    "gc.callbacks": ("gc.callbacks.append(count)", "gc.collect(0)"),
+    "audit": (
+        "sys.addaudithook(lambda event, a: count() if event == 'any' else None)",
+        "sys.audit('any')",
+    ),
+    "trace": ("sys.settrace(count)", "(lambda: None)()"),
+    "profile": ("sys.setprofile(count)", "(lambda: None)()"),
+    "asyncgen": ("sys.set_asyncgen_hooks(count, count)", "iterate()"),
+    "displayhook": ("sys.displayhook = count", "exec(compile('5', '', 'single'))"),
+    "stdout": ("sys.stdout = type('Out', (), {'write': count})()", "print('any')"),
+    "warnings": ("warnings.showwarning = count", "warn()"),
+    "logging": (
+        "logging.root.handlers = [type('H', (logging.NullHandler,), {'handle': count})()]",
+        "logging.warning('any')",
+    ),
+    "threads": ("threading.Thread.run = count", "run_thread()"),
+    "import": (
+        "sys.meta_path.insert(0, type('F', (), {'find_spec': count}))",
+        "attempt(__import__, 'not_there')",
+    ),
+    "open": ("builtins.open = count", "open('/dev/null').close()"),
+    "time": ("time.time = count", "time.time()"),
+    "json": ("json.JSONEncoder.default = count", "attempt(json.dumps, {1: object()})"),
+    "codecs": ("codecs.register(count)", "attempt(codecs.lookup, 'not_there_2')"),
+}
+HOOKED_CODE = (
+    ATTEMPT
+    + """
+import builtins, codecs, gc, json, logging, sys, threading, time, warnings
+def count(*arguments, **named): builtins.seen.append(arguments)
+def iterate():
+    async def generator(): yield 1
+    try: generator().__anext__().send(None)
+    except StopIteration: pass
+def run_thread():
+    thread = threading.Thread(target=int)
+    thread.start()
+    thread.join()
+def warn():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.warn("any")
+"""
+)
+
+
+@pytest.mark.parametrize("name", HOOKED)
+def test_hook_is_not_called_for_others(
+    name: str, load_site: Load, other: ImportsInstance, caplog: pytest.LogCaptureFixture
+) -> None:
+    set_, act = HOOKED[name]
+    site = load_site("site.test")
+    seen = "import builtins\nseen = len(builtins.seen)"
+    try:
+        asked(site, f"{HOOKED_CODE}builtins.seen = []\n{set_}")
+        before = asked(site, seen)
+        for _ in range(2):
+            asked(other, f"{HOOKED_CODE}{act}")
+            run(f"{HOOKED_CODE}{act}")
+        assert asked(site, seen) == before
+    finally:
+        site.retire()
+
+
+def test_the_daemon_called_by_a_site_runs_code_of_its_own(
+    load_site: Load, caplog: pytest.LogCaptureFixture
+) -> None:
+    """start_response logs, and imports what it had no need of before."""
+    site = load_site("site.test")
+    patches = (
+        "import builtins, json, logging, sys, threading, time, traceback\n"
+        "def never(*a, **k): raise SystemExit('a patch was run')\n"
+        "logging.Logger.handle = logging.Logger.makeRecord = logging.LogRecord.__init__ = never\n"
+        "time.time = json.dumps = traceback.format_exc = threading.current_thread = never\n"
+        "builtins.__import__ = builtins.print = builtins.open = never\n"
+        "sys.meta_path[:] = [type('F', (), {'find_spec': never})]\n"
+    )
+    asked(site, patches)
+    sys.modules.pop("colorsys", None)
+    done: list[Any] = []
+
+    def start_response(status: str, headers: Any, exc_info: Any = None) -> Any:
+        import colorsys
+
+        try:
+            raise ValueError("any")
+        except ValueError:
+            logging.getLogger("tests.crossing").exception("%s", json.dumps([colorsys.ONE_THIRD]))
+        done.append(colorsys)
+        return lambda data: None
+
+    site.application({"test.code": "", "REQUEST_METHOD": "GET"}, start_response)
+    assert [each.__name__ for each in done] == ["colorsys"] and "ValueError: any" in caplog.text
+    site.retire()
+
+
+def test_signals_in_a_thread_of_a_server(load_site: Load) -> None:
+    """As under mod_wsgi: remembered, never called, no reason to fail."""
+    site = load_site("site.test")
+    code = (
+        "import signal\n"
+        "before = signal.signal(signal.SIGUSR2, signal.default_int_handler)\n"
+        "seen = [before, signal.getsignal(signal.SIGUSR2) is signal.default_int_handler]\n"
+    )
+    with ThreadPoolExecutor(1) as server:
+        assert server.submit(asked, site, code).result() == "[<Handlers.SIG_DFL: 0>, True]"
+    assert signal.getsignal(signal.SIGUSR2) is signal.SIG_DFL
+    site.retire()
+
+
+def count() -> list[int]:
+    """What the interpreter has, that code of every site or the daemon's looks through."""
     kinds = (collections.abc.Mapping, collections.abc.MutableMapping, collections.abc.Sized)
-    return [
-        *(len(kind.__subclasses__()) for kind in kinds),
-        len(sys.modules),
-        len(gc.callbacks),
-        len(sys.path_hooks),
-        len(sys.path_importer_cache),
-        len(leftovers),
-    ], loaded
+    tables = (sys.modules, gc.callbacks, sys.path_hooks, sys.path_importer_cache, leftovers)
+    return [*(len(kind.__subclasses__()) for kind in kinds), *map(len, tables)]
 
 
 def test_no_table_of_the_process_grows_by_the_number_of_sites(load_site: Load) -> None:
-    few, loaded = count(load_site, 3)
-    many, more = count(load_site, 30)
-    assert many == few
-    for each in loaded + more:
-        each.retire()
+    """None of 1,000 sites makes what another does cost more."""
+
+    def load() -> None:
+        counts = {}
+        for number in range(1, 1001):
+            asked(load_site(f"{number}.test"), "import collections.abc, os, csv, errno")
+            if number in (10, 1000):
+                counts[number] = count()
+        assert counts[1000] == counts[10]
+
+    in_child(load, 300)  # which ends without retiring them
