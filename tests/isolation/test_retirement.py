@@ -238,3 +238,22 @@ def test_nothing_is_freed_and_no_thread_is_left_once_the_process_ends(load: Load
     isolation.closing()
     one.retire()
     assert found() is not None
+
+
+def test_objects_that_asyncio_keeps_to_use_again(load: Load) -> None:
+    """Up to Python 3.13 its C module tells of them although they are freed."""
+    for _ in range(3):
+        one = load(
+            "import asyncio\n"
+            "async def wait_for(future): return await future\n"
+            "async def main():\n"
+            "    futures = [asyncio.get_running_loop().create_future() for _ in range(50)]\n"
+            "    tasks = [asyncio.create_task(wait_for(future)) for future in futures]\n"
+            "    await asyncio.sleep(0)\n"
+            "    for future in futures: future.set_result(1)\n"
+            "    await asyncio.gather(*tasks)\n"
+            "asyncio.run(main())\n" + HELLO
+        )
+        found = weakref.ref(names(one)["main"])
+        one.retire()
+        wait(lambda found=found: found() is None)
