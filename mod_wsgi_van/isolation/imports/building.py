@@ -46,17 +46,27 @@ def build(source: Source) -> System:
 
 
 def add_site_packages(system: System, directories: Iterable[str]) -> None:
-    """Append them and what their ``.pth`` files name, as the interpreter does at its start."""
+    """Append them and what their ``.pth`` files name, as the interpreter does at its start.
+
+    The application's directory comes first when all that is done, whatever a line inserts at 0.
+    """
     known: set[str] = set()
+    found: set[str] = set()
+    system.sys.path.remove(system.directory)
     for directory in directories:
         try:
             names = os.listdir(directory)
         except OSError:
             continue
+        found.update(names)
         if any(name.endswith(".pth") for name in names):  # site.py costs 0.2 MB
             system.call(system.import_module("site").addsitedir, directory, known)
         elif directory not in system.sys.path:
             system.sys.path.append(directory)
+    for name in ("sitecustomize", "usercustomize"):
+        if found & {name, f"{name}.py"}:
+            system.call(getattr(system.import_module("site"), f"exec{name}"))
+    system.sys.path.insert(0, system.directory)
 
 
 def _build_importlib(system: System, modules: Modules) -> None:
