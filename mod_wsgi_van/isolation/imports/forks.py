@@ -111,11 +111,11 @@ def _lock_main_thread(threading: Any) -> None:
     """A thread of the server becomes the main thread of the child.
 
     The release's ``threading`` did not start it, and ends with an AssertionError where the main
-    thread has no such lock (gh-102512, mended in CPython 3.12).
+    thread has no such lock (gh-102512, mended in later releases of CPython 3.12).
     """
-    if threading is not None and sys.version_info < (3, 12):
+    if threading is not None:
         current = threading._active.get(threading.get_ident())
-        if current is not None and current._tstate_lock is None:
+        if getattr(current, "_tstate_lock", current) is None and current is not None:
             current._tstate_lock = threading.Lock()
             current._tstate_lock.acquire()
 

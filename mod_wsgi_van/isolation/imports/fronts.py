@@ -9,6 +9,7 @@ import _posixsubprocess
 import _socket
 import _thread
 import atexit
+import contextlib
 import contextvars
 import gc
 import os
@@ -356,7 +357,8 @@ def _decimal(system: System, names: Names) -> None:
     internals.load_real("numbers").Rational.__subclasshook__ = _is_rational
     system.import_module("numbers").Number.register(names["Decimal"])
     traps = type(names["Context"]().traps)
-    system.import_module("collections.abc").MutableMapping.register(traps)
+    with contextlib.suppress(TypeError):  # a class of the main interpreter's, in another one
+        system.import_module("collections.abc").MutableMapping.register(traps)
 
 
 @classmethod  # type: ignore[misc]
