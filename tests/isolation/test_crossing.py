@@ -331,7 +331,8 @@ REGISTRIES = {
     "sqlite3 adapters in C": way(
         "sqlite3",
         "sqlite3.register_adapter(int, lambda n: 'mine')",
-        "sqlite3.connect(':memory:').execute('select ?', (5,)).fetchall()",
+        "(lambda c: (c.execute('select ?', (5,)).fetchall(), c.close()))"
+        "(sqlite3.connect(':memory:'))",
         kept=False,
     ),
     "sqlite3 converters": way(
@@ -478,7 +479,7 @@ DEFAULTS = {
     "strptime": way(
         "datetime, _strptime, time",
         "_strptime._strptime_datetime = _strptime._strptime_time = lambda *a: 5",
-        "attempt(datetime.datetime.strptime, '1', '%d'), attempt(time.strptime, '1', '%d')",
+        "attempt(datetime.datetime.strptime, '2000', '%Y'), attempt(time.strptime, '2000', '%Y')",
         kept=False,
     ),
     "strptime cache": way(

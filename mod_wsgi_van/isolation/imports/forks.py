@@ -50,7 +50,7 @@ class Replacements:
                 self._replace(sys, name, make)
             codecs.register(registries.search)
             # Up to Python 3.12 C code keeps the first _strptime that it gets: let it be ours.
-            datetime.datetime.strptime("1", "%d")
+            datetime.datetime.strptime("2000", "%Y")
             table.open(table)
             for name in list(internals.real_modules):
                 table.adopt(name)
