@@ -38,7 +38,13 @@ class Belongings:
         return self._system() is None
 
     def free(self) -> None:
-        collector.free(self._gather)
+        """Free it alone; from Python 3.13 on a full collection does.
+
+        C modules there tell of objects that they have freed already, see ``_asyncio``, and not all
+        of them are known: a collection that never ended was seen after some Django releases.
+        """
+        if sys.version_info < (3, 13):
+            collector.free(self._gather)
 
     def forget(self) -> None:
         """Make the server's threads forget what the release set in their contexts."""
