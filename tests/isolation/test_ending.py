@@ -103,13 +103,14 @@ def test_what_ends_with_a_program_ends_with_a_release(
     caplog: pytest.LogCaptureFixture,
     code: str,
 ) -> None:
+    before = descendants(os.getpid())  # an orphan of an earlier test may still be a zombie
     loaded = load(patient, make_source, f"def answer(): return 'hello'\n{code}\n")
     assert get(loaded) == "hello"
     application = weakref.ref(loaded.application)
     assert loaded.retire(), caplog.text
     ours = {each.ident for each in threading.enumerate()}
     wait(lambda: not set(sys._current_frames()) - ours, "the end of the release's threads")
-    assert not descendants(os.getpid())
+    assert descendants(os.getpid()) <= before
     wait(lambda: gc.collect() >= 0 and application() is None, "the end of the release")
     assert not caplog.records, caplog.text
 
@@ -118,9 +119,10 @@ def test_a_child_that_nobody_ends_is_ended(
     isolation: ImportsIsolation, make_source: MakeSource, caplog: pytest.LogCaptureFixture
 ) -> None:
     child = "child = fork.Process(target=time.sleep, args=(3600,), name='the child')\nchild.start()"
+    before = descendants(os.getpid())
     loaded = load(isolation, make_source, f"import time\n{FORK}{child}\nanswer = lambda: ''\n")
     assert loaded.retire()
-    assert not descendants(os.getpid())
+    assert descendants(os.getpid()) <= before
     assert "the child" in messages(caplog, "VAN010")[0]
 
 
