@@ -241,7 +241,7 @@ def test_nothing_is_freed_and_no_thread_is_left_once_the_process_ends(load: Load
 
 
 def test_objects_that_asyncio_keeps_to_use_again(load: Load) -> None:
-    """Up to Python 3.13 its C module tells of them although they are freed."""
+    """Up to Python 3.13 they keep their type, and with it what its C module refers to."""
     for _ in range(3):
         one = load(
             "import asyncio\n"

@@ -24,7 +24,6 @@ _AT_ONCE = 500  # objects that are asked in one call, in which no other thread g
 # More than that belongs to other releases too, or is left to a second without requests: to collect
 # so much takes 0.1 s.
 _MOST = 300_000
-_KEPT_AT_MOST = 256  # FI_FREELIST_MAXLEN of _asynciomodule.c, and one
 
 
 class Belongings:
@@ -38,13 +37,7 @@ class Belongings:
         return self._system() is None
 
     def free(self) -> None:
-        """Free it alone; from Python 3.13 on a full collection does.
-
-        C modules there tell of objects that they have freed already, see ``_asyncio``, and not all
-        of them are known: a collection that never ended was seen after some Django releases.
-        """
-        if sys.version_info < (3, 13):
-            collector.free(self._gather)
+        collector.free(self._gather)
 
     def forget(self) -> None:
         """Make the server's threads forget what the release set in their contexts."""
@@ -58,9 +51,8 @@ class Belongings:
         system = self._system()
         if system is None:
             return []
-        apart = _asyncio(system)
-        found: list[Any] = [system, *filter(gc.is_tracked, apart[1:])]
-        seen = {*map(id, found), *map(id, apart), *_shared()}
+        found: list[Any] = [system]
+        seen = {id(system), *_shared()}
         done = 0
         while done < len(found) <= _MOST:
             part = found[done : done + _AT_ONCE]
@@ -71,30 +63,7 @@ class Belongings:
                 del new[known]
             seen.update(new)
             found += filter(gc.is_tracked, new.values())
-        return [*found, *apart[:1]] if len(found) <= _MOST else []
-
-
-def _asyncio(system: System) -> list[Any]:
-    """The module ``_asyncio`` and what it refers to, where it cannot be asked like others.
-
-    In Python 3.12 and 3.13 it tells of objects that it has freed and keeps to use again. Whoever is
-    told of one frees it once more, and the next collection never ends. So they are in use here.
-    """
-    module = dict.get(system.modules, "_asyncio")
-    if module is None or not (3, 12) <= sys.version_info < (3, 14):
-        return []
-    future = module.Future(loop=_Loop())
-    in_use = [iter(future) for _ in range(_KEPT_AT_MOST)]
-    told = gc.get_referents(module)
-    del in_use
-    return [module, *told]
-
-
-class _Loop:
-    """What a future wants of an event loop."""
-
-    def get_debug(self) -> bool:
-        return False
+        return found if len(found) <= _MOST else []
 
 
 def _shared() -> Iterator[int]:

@@ -499,10 +499,11 @@ FRONTS: dict[str, tuple[Front, ...]] = {
 }
 if sys.version_info < (3, 12):
     FRONTS.update(_socket=(_timeout,), _pickle=(_pickle,), _elementtree=(_elementtree,))
-    FRONTS["_asyncio"] += (_asyncio,)
     FRONTS["_zoneinfo"] = (_zoneinfo,)
 if sys.version_info < (3, 13):
     FRONTS["_decimal"] = (_decimal, strays.decimal)
     FRONTS["_ctypes"] += (_ctypes,)
 else:
     FRONTS["_decimal"] = (_decimal_context,)
+if sys.version_info < (3, 14):
+    FRONTS["_asyncio"] += (_asyncio,)

@@ -42,6 +42,7 @@ _shared: weakref.WeakValueDictionary[tuple[Any, ...], CodeType] = weakref.WeakVa
 _KEPT: dict[str, tuple[str, ...]] = {}
 if sys.version_info < (3, 12):
     _KEPT["xml.etree.ElementTree"] = ("Comment", "ProcessingInstruction", "PI", "ParseError")
+if sys.version_info < (3, 14):
     _KEPT["asyncio.exceptions"] = ("CancelledError", "InvalidStateError")
 
 

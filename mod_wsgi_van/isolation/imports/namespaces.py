@@ -27,9 +27,10 @@ _INTERPRETER = frozenset(
     }
 )  # fmt: skip
 # Those that keep state or types in C variables, up to the version before the one named: found by
-# making a second instance of each module of the library.
+# making a second instance of each module of the library. And _asyncio, whose freed iterators of
+# futures keep their type up to Python 3.13, and with it the module and its release.
 _ONCE = {
-    "_asyncio": (3, 12), "_ctypes": (3, 13), "_curses": (3, 14), "_datetime": (4,),
+    "_asyncio": (3, 14), "_ctypes": (3, 13), "_curses": (3, 14), "_datetime": (4,),
     "_decimal": (3, 13), "_elementtree": (3, 12), "_multiprocessing": (3, 12),
     "_pickle": (3, 12), "_socket": (3, 12), "_sre": (3, 13),
     "_tkinter": (4,), "_zoneinfo": (3, 12), "ossaudiodev": (4,),
