@@ -216,28 +216,28 @@ class Attempts:
 
     def _drop(self, site: Site, loaded: Outcome | LoadError) -> None:
         if isinstance(loaded, Outcome):
-            retire(site, loaded.release.instance)
+            retire(site, loaded.instance)
 
     def _loaded(self, attempt: Attempt, outcome: Outcome, after: State | None) -> None:
-        site, release = attempt.site, outcome.release
+        site, state = attempt.site, outcome.state
         had_files = bool(site.files)
-        current, old = self._sites.install(attempt, release)
+        current, old = self._sites.install(attempt, outcome.release())
         if not current:
-            log.info("%s: dropped %s, loaded too late", site.host, release.state.directory)
-            retire(site, release.instance)
+            log.info("%s: dropped %s, loaded too late", site.host, state.directory)
+            retire(site, outcome.instance)
             attempt.hinted = True  # a newer attempt's watches may have been replaced
             return
         took = (time.monotonic() - attempt.started) * 1000
         before, moved = None, False
         if old is not None:  # first: whatever goes wrong from here on, it is retired
-            before, moved = old.state, old.isolation != release.isolation
+            before, moved = old.state, old.isolation != outcome.choice.isolation
             self._retiring.announce(site, old)
             del old
         saying.loaded(site.host, outcome, before, took)
         if moved:
             saying.moved(site.host, outcome.choice)
-        if after is not None and release.state.same_release(after):
-            self._sites.rebase(site, release.state, after)
+        if after is not None and state.same_release(after):
+            self._sites.rebase(site, state, after)
         elif after is not None:
             attempt.hinted = True
         if had_files:  # those of the failed attempt before it are of no interest any more

@@ -21,7 +21,7 @@ from mod_wsgi_van.files.reading import is_missing, unreadable
 from mod_wsgi_van.files.target import Layout, Target
 from mod_wsgi_van.files.version import Version, points
 from mod_wsgi_van.isolation.choice import Choice, choose
-from mod_wsgi_van.isolation.contract import Isolation, Source
+from mod_wsgi_van.isolation.contract import Instance, Isolation, Source
 from mod_wsgi_van.settings import ISOLATION
 from mod_wsgi_van.sites.release import Lease, Release, State
 from mod_wsgi_van.sites.site import Site
@@ -49,10 +49,21 @@ class Missing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A release, and the choice of its isolation for the log."""
+    """What was loaded, and how its isolation was chosen.
 
-    release: Release
+    The frames of a load live on where an exception that the application keeps leads to them, so
+    they must not have the lease: it is made with the release that goes live.
+    """
+
+    instance: Instance
+    state: State
     choice: Choice
+
+    def release(self) -> Release:
+        state, lease = self.state, Lease(self.state.directory)
+        return Release(
+            self.instance.application, lease, self.instance, state, self.choice.isolation
+        )
 
 
 class Loader:
@@ -139,10 +150,7 @@ class Loader:
         setting = _ask("get_isolation", self._isolation_of, path)
         choice = choose(source, setting, goes_on=site.goes_on)
         source = replace(source, pure=choice.pure)
-        instance = self._isolation(choice.isolation).load(source)
-        lease = Lease(state.directory)
-        release = Release(instance.application, lease, instance, state, choice.isolation)
-        return Outcome(release, choice)
+        return Outcome(self._isolation(choice.isolation).load(source), state, choice)
 
     def _source(self, host: str, path: Path, directory: str) -> Source:
         hooks = self._hooks

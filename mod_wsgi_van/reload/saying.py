@@ -16,8 +16,7 @@ log = logging.getLogger(__name__)
 
 def loaded(host: str, outcome: Outcome, before: State | None, took: float) -> None:
     """Log a load or a reload of ``took`` ms, and what an operator should know of it."""
-    release, choice = outcome.release, outcome.choice
-    state, version = release.state, release.state.version
+    choice, state, version = outcome.choice, outcome.state, outcome.state.version
     if before is None:
         log.info("%s: loaded %s in %.0f ms (%s)", host, state.directory, took, choice.reason)
     elif before.directory != state.directory:
@@ -26,7 +25,7 @@ def loaded(host: str, outcome: Outcome, before: State | None, took: float) -> No
         latest = getattr(version, "latest", "")
         changed = f" (newest file: {latest})" if latest else ""
         log.info("%s: reloaded in %.0f ms: %s changed%s", host, took, state.directory, changed)
-    if release.isolation == "imports" and choice.unfit and before is None:
+    if choice.isolation == "imports" and choice.unfit and before is None:
         log.warning(
             "%s: VAN011: loaded in this process, where it does not belong: %s;"
             ' isolation="process" gives the vhost a process of its own',

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.client import get
+from tests.support.client import get, wait_for
 from tests.support.vhosts import deploy, release
 from tests.support.waiting import wait
 
@@ -84,3 +84,26 @@ def test_one_deploy_that_leaves_a_thread_moves_nothing(deploys: Deploys) -> None
         assert deploys(loops=False) == os.getpid()
         deploys.wait_for_lines(number)
     assert deploys(loops=False) == os.getpid()
+
+
+KEEPER = """
+import atexit, pathlib
+try:
+    import nowhere_to_be_found
+except ImportError as error:
+    kept = error
+atexit.register(pathlib.Path({ended!r}).touch)
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"{number}"]
+"""
+
+
+def test_an_exception_that_an_import_keeps_delays_no_end(tmp_path: Path, make_router: Any) -> None:
+    """Its traceback has the frames of the load, and these have what they had last."""
+    router, ended = make_router(isolation="imports"), tmp_path / "ended"
+    for number in ("1", "2"):
+        app = KEEPER.format(ended=str(ended), number=number)
+        deploy(tmp_path, "a.test", release(tmp_path, "a.test", int(number), app))
+        wait_for(router.application, "a.test", number)
+    wait(ended.exists, "the end of the first", seconds=router.grace_period / 2)
