@@ -2,46 +2,84 @@
 
 from __future__ import annotations
 
-import argparse
 import os
-import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
+
+import click
 
 from mod_wsgi_van.cli import demo, options, pages, serve
 from mod_wsgi_van.cli.interruption import Interruption
-from mod_wsgi_van.cli.problem import Problem
 from mod_wsgi_van.settings import Settings
+
+_NAME = "mod-wsgi-van"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit status. Usage errors raise SystemExit(2)."""
-    parser = _parser()
-    given = parser.parse_args(arguments)
+    """Run the command; returns its exit status."""
     try:
-        if given.command == "help":
-            pages.show(given.page)
-        elif given.command == "explain":
-            pages.explain(given.code)
-        else:
-            _serve(parser, given)
-    except (Problem, OSError) as error:
-        print(f"mod-wsgi-van: {error}", file=sys.stderr)
+        status = group.main(arguments, prog_name=_NAME, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return 2
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else _NAME
+        click.echo(f"{where}: {error.format_message()}", err=True)
+        return 2
+    except (click.ClickException, OSError) as error:
+        text = error.format_message() if isinstance(error, click.ClickException) else error
+        click.echo(f"{_NAME}: {text}", err=True)
         return 1
-    return 0
+    except click.Abort:  # Ctrl-C
+        return 1
+    return status if isinstance(status, int) else 0
 
 
-def _serve(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
-    base = os.path.abspath(given.base_path)
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(version("mod-wsgi-van"), prog_name=_NAME)
+def group() -> None:
+    """Serve many Python web applications, one per directory and host name."""
+
+
+def _serving(command: Any) -> Any:
+    """The options of the commands that serve."""
+    about = f"port on {serve.ADDRESS}, 0 for any free one (default: 8080)"
+    port = click.option("--port", type=click.IntRange(0, 65535), default=8080, help=about)
+    about = "auto takes Apache where it has mod_wsgi, otherwise waitress (default: auto)"
+    servers = click.Choice(serve.SERVERS)
+    server = click.option("--server", type=servers, default="auto", help=about)
+    return port(server(options.with_settings(command)))
+
+
+@group.command("serve")
+@click.argument("base_path", metavar="[BASE_PATH]", default=Settings.base_path)
+@_serving
+def _serve(base_path: str, **given: Any) -> None:
+    """Serve the sites of BASE_PATH (default: /var/www) in the foreground."""
+    _run(base_path, False, given)
+
+
+@group.command("demo")
+@click.argument("base_path", metavar="DIRECTORY")
+@_serving
+def _demo(base_path: str, **given: Any) -> None:
+    """Make demo sites in DIRECTORY, which is made when it does not exist, and serve them."""
+    _run(base_path, True, given)
+
+
+def _run(base_path: str, demonstrate: bool, given: dict[str, Any]) -> None:
+    base = os.path.abspath(base_path)
     settings = options.settings(given) | {"base_path": base}
     try:
         Settings(**settings)
     except ValueError as error:
-        parser.error(str(error))
-    order = serve.Order(settings, given.port, given.server)
+        raise click.UsageError(str(error)) from error
+    order = serve.Order(settings, given["port"], given["server"])
     try:
         with Interruption() as interruption:
-            made = demo.make(Path(base)) if given.command == "demo" else None
+            made = demo.make(Path(base)) if demonstrate else None
 
             def ready(port: int) -> None:
                 if made:
@@ -53,42 +91,29 @@ def _serve(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
     print("\nEnded.", flush=True)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="mod-wsgi-van",
-        description="Serve many Python web applications, one per directory and host name.",
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    def add(name: str, about: str) -> argparse.ArgumentParser:
-        return commands.add_parser(name, help=about, description=about)
-
-    command = add("serve", "serve the sites of a directory in the foreground")
-    base = Settings.base_path
-    about = f"directory of the sites (default: {base})"
-    command.add_argument("base_path", metavar="BASE_PATH", nargs="?", default=base, help=about)
-    _add_options(command)
-    command = add("demo", "make demo sites in a directory and serve them")
-    command.add_argument("base_path", metavar="DIRECTORY", help="made when it does not exist")
-    _add_options(command)
-    command = add("help", "show a page of the manual, or list its pages")
-    about = "one of those that are listed without it"
-    command.add_argument("page", metavar="PAGE", nargs="?", type=pages.name, help=about)
-    command = add("explain", "say what a code in the log means, or list all codes")
-    about = "such as VAN007, or 7"
-    command.add_argument("code", metavar="CODE", nargs="?", type=pages.code, help=about)
-    return parser
+@group.command("help")
+@click.argument("page", required=False, type=pages.name, shell_complete=pages.beginning_with)
+def _help(page: str | None) -> None:
+    """Show a page of the manual, or list its pages."""
+    pages.show(page)
 
 
-def _add_options(command: argparse.ArgumentParser) -> None:
-    about = f"port on {serve.ADDRESS}, 0 for any free one (default: 8080)"
-    command.add_argument("--port", type=_port, default=8080, help=about)
-    about = "auto takes Apache where it has mod_wsgi, otherwise waitress (default: auto)"
-    command.add_argument("--server", choices=serve.SERVERS, default="auto", help=about)
-    options.add_settings(command)
+@group.command("explain")
+@click.argument("code", required=False, type=pages.code)
+def _explain(code: str | None) -> None:
+    """Say what a code in the log means, such as VAN007 or 7, or list all codes."""
+    pages.explain(code)
 
 
-def _port(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
-    return int(text)
+@group.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "fish", "zsh"]))
+def _completion(shell: str) -> None:
+    """Print a script that lets SHELL complete this command.
+
+    For bash: mod-wsgi-van completion bash > /etc/bash_completion.d/mod-wsgi-van
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(group, {}, _NAME, "_MOD_WSGI_VAN_COMPLETE").source())

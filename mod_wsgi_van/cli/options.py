@@ -2,39 +2,41 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import click
 
 from mod_wsgi_van.settings import Settings
 
 
-def add_settings(parser: argparse.ArgumentParser) -> None:
+def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     """One option for each setting but base_path, which is an argument of its own."""
-    group = parser.add_argument_group("settings of the router")
-    for each in dataclasses.fields(Settings):
-        if each.name == "base_path":
-            continue
-        several = isinstance(each.default, tuple)
-        kind: dict[str, Any] = {"action": "append"} if several else {"type": type(each.default)}
-        unit = each.metadata["unit"].upper()
-        again = "; may be given again" if several else ""
-        text = f"{each.metadata['help']}{again} (default: {_shown(each.default)})"
-        group.add_argument(
-            "--" + each.name.replace("_", "-"),
-            metavar=unit.rstrip("S") if several else unit,
-            default=argparse.SUPPRESS,
-            help=text.replace("%", "%%"),
-            **kind,
-        )
+    for each in reversed(dataclasses.fields(Settings)):
+        if each.name != "base_path":
+            command = _option(each)(command)
+    return command
 
 
-def settings(arguments: argparse.Namespace) -> dict[str, Any]:
+def _option(each: dataclasses.Field[Any]) -> Callable[[Any], Any]:
+    several = isinstance(each.default, tuple)
+    unit = each.metadata["unit"].upper()
+    again = "; may be given again" if several else ""
+    return click.option(
+        "--" + each.name.replace("_", "-"),
+        type=str if several else type(each.default),
+        multiple=several,
+        default=None,
+        metavar=unit.rstrip("S") if several else unit,
+        help=f"{each.metadata['help']}{again} (default: {_shown(each.default)})",
+    )
+
+
+def settings(given: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that were given."""
-    given = vars(arguments)
-    return {
-        each.name: given[each.name] for each in dataclasses.fields(Settings) if each.name in given
-    }
+    names = [each.name for each in dataclasses.fields(Settings)]
+    return {name: given[name] for name in names if given.get(name) not in (None, ())}
 
 
 def _shown(default: Any) -> str:

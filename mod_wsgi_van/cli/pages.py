@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import pydoc
 import re
@@ -11,26 +10,30 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
+import click
+
 from mod_wsgi_van import manual
 from mod_wsgi_van.codes import CODES
 
 
 def name(text: str) -> str:
-    """Check the name of a page, for argparse."""
+    """Check the name of a page."""
     if text not in manual.pages():
         known = ", ".join(manual.pages())
-        raise argparse.ArgumentTypeError(f"there is no page {text!r}; the pages are {known}")
+        raise click.BadParameter(f"there is no page {text!r}; the pages are {known}")
     return text
 
 
+def beginning_with(context: click.Context, argument: click.Parameter, begun: str) -> list[str]:
+    """The pages that a shell offers."""
+    return [each for each in manual.pages() if each.startswith(begun)]
+
+
 def code(text: str) -> str:
-    """Read a code, for argparse: VAN007, van007 and 7 are the same."""
-    number = text.lower().removeprefix("van")
-    wanted = f"VAN{number:0>3}"
+    """Read a code: VAN007, van007 and 7 are the same."""
+    wanted = f"VAN{text.lower().removeprefix('van'):0>3}"
     if wanted not in CODES:
-        raise argparse.ArgumentTypeError(
-            f"there is no code {text!r}; mod-wsgi-van explain lists all"
-        )
+        raise click.BadParameter(f"there is no code {text!r}; mod-wsgi-van explain lists all")
     return wanted
 
 

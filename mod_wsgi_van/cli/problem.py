@@ -1,7 +1,9 @@
 """What the command line reports in one line."""
 
+import click
 
-class Problem(Exception):
+
+class Problem(click.ClickException):
     """The command cannot do what was asked; exit status 1."""
 
 

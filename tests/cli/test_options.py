@@ -1,21 +1,21 @@
-import argparse
 import dataclasses
 from typing import Any
 
+import click
 import pytest
 
 from mod_wsgi_van.cli import options
 from mod_wsgi_van.settings import Settings
 
 
-def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(exit_on_error=False)
-    options.add_settings(parser)
-    return parser
+@click.command()
+@options.with_settings
+def command(**given: Any) -> dict[str, Any]:
+    return options.settings(given)
 
 
-def parse(*arguments: str) -> dict[str, Any]:
-    return options.settings(parser().parse_args(arguments))
+def parse(*arguments: str) -> Any:
+    return command.main(arguments, standalone_mode=False)
 
 
 def test_what_is_not_given_is_left_to_the_router() -> None:
@@ -28,8 +28,8 @@ def test_what_is_not_given_is_left_to_the_router() -> None:
         (["--module-name", "x"], {"module_name": "x"}),
         (["--process-threads", "5"], {"process_threads": 5}),
         (["--settle", "2"], {"settle": 2.0}),
-        (["--watch-paths", "a b", "--watch-paths", "c"], {"watch_paths": ["a b", "c"]}),
-        (["--process-environ", "A=1=2"], {"process_environ": ["A=1=2"]}),
+        (["--watch-paths", "a b", "--watch-paths", "c"], {"watch_paths": ("a b", "c")}),
+        (["--process-environ", "A=1=2"], {"process_environ": ("A=1=2",)}),
     ],
 )
 def test_an_option_becomes_a_setting_of_its_type(
@@ -40,12 +40,12 @@ def test_an_option_becomes_a_setting_of_its_type(
 
 @pytest.mark.parametrize("arguments", [["--process-threads", "x"], ["--settle", "x"]])
 def test_a_value_of_another_type_is_refused(arguments: list[str]) -> None:
-    with pytest.raises(argparse.ArgumentError):
+    with pytest.raises(click.BadParameter):
         parse(*arguments)
 
 
 def test_every_setting_is_an_option_with_its_help_and_default() -> None:
-    text = " ".join(parser().format_help().split())
+    text = " ".join(command.get_help(click.Context(command)).split())
     for each in dataclasses.fields(Settings):
         option = "--" + each.name.replace("_", "-")
         assert (f"{option} " in text) == (each.name != "base_path"), each.name

@@ -233,7 +233,19 @@ def test_a_missing_base_path_is_a_problem(
 def test_wrong_usage_is_exit_status_2(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    assert ended.value.code == 2
-    assert "mod-wsgi-van" in capsys.readouterr().err
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("mod-wsgi-van " if arguments else "Usage: mod-wsgi-van ")
+    assert said.count("\n") == 1 or not arguments
+
+
+def test_a_daemon_imports_nothing_of_the_command(base: Path) -> None:
+    program = (
+        "import io, sys; from mod_wsgi_van import Router\n"
+        f"router = Router(base_path={str(base)!r})\n"
+        "environ = {'HTTP_HOST': 'a.example', 'wsgi.input': io.BytesIO()}\n"
+        "assert b''.join(router.application(environ, lambda *_: None)) == b'release 1'\n"
+        "router.shutdown(); print({'click', 'rich', 'mod_wsgi_van.cli'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "set()\n"), done.stderr
