@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 Undo = Callable[[], object]
 
-# By thread, then by setting. A thread changes and removes its own entry alone.
+# By thread, then by setting. A thread changes and removes its own entry alone, so what others leave
+# for it stands in a second one, under the complement of its number.
 leftovers: dict[int, dict[str, Undo]] = {}
 _thread = threading.local()
 
@@ -39,6 +40,19 @@ def leave(setting: str, undo: Undo) -> bool:
     return True
 
 
+def leave_to(owner: threading.Thread, setting: str, undo: Undo) -> None:
+    """Let another thread call ``undo`` at its next request, unless it has ended."""
+    living = {~(each.ident or 0) for each in threading.enumerate()}
+    for ended in [each for each in list(leftovers) if each < 0 and each not in living]:
+        leftovers.pop(ended, None)
+    key = ~(owner.ident or 0)
+    while key in living:
+        entry = leftovers.setdefault(key, {})
+        entry[setting] = undo
+        if leftovers.get(key) is entry:  # or the owner took it meanwhile, perhaps without ours
+            return
+
+
 def forget(setting: str) -> None:
     """The application has undone it."""
     thread = threading.get_ident()
@@ -49,5 +63,8 @@ def forget(setting: str) -> None:
 
 def undo() -> None:
     """Undo what is left in this thread."""
-    for each in leftovers.pop(threading.get_ident(), {}).values():
-        each()
+    thread = threading.get_ident()
+    for key in (thread, ~thread):
+        entry = leftovers.pop(key, {})
+        while entry:  # it may still grow
+            entry.popitem()[1]()

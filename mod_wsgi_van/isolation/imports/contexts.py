@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import contextvars
 import sys
+import threading
 from collections.abc import Iterable
+from functools import partial
 from types import GenericAlias
 from typing import Any
 
 from mod_wsgi_van.interpreter.collector import collector
+from mod_wsgi_van.interpreter.leftovers import leave_to
+from mod_wsgi_van.isolation.imports.internals import context_of
 
 Made = list["contextvars.ContextVar[Any]"]
 
@@ -54,16 +58,27 @@ def private_contextvar(made: Made) -> type:
 def forget_values(made: Iterable[contextvars.ContextVar[Any]]) -> None:
     """Set the variables to None wherever they have a value.
 
-    Another thread's context can be had from the garbage collector alone. It can be entered: the
-    one that a thread begins with never is. One that is entered is in use, and goes when left.
+    Another thread's context can be had from the garbage collector alone. It can be entered where C
+    code made the thread. A thread that Python made is in its context from the beginning to the end
+    (Python 3.14), so it does that itself, at its next request. Any other that is entered is in use,
+    and goes when left.
     """
     variables = list(made)
     if not variables:
         return
     for context in collector.instances(contextvars.Context):
-        for variable in variables:
-            if variable in context:
-                try:
-                    context.run(variable.set, None)
-                except RuntimeError:
-                    break
+        having = [each for each in variables if context.get(each) is not None]
+        try:
+            for variable in having:
+                context.run(variable.set, None)
+        except RuntimeError:
+            for thread in threading.enumerate():
+                if context_of(thread) is context:
+                    leave_to(thread, f"context {id(made)}", partial(_forget_here, having))
+
+
+def _forget_here(variables: list[contextvars.ContextVar[Any]]) -> None:
+    here = contextvars.copy_context()
+    for variable in variables:
+        if here.get(variable) is not None:
+            variable.set(None)

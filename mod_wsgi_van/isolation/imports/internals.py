@@ -17,6 +17,7 @@ import importlib._bootstrap as real_bootstrap
 import os
 import re
 import sys
+import threading
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -108,6 +109,11 @@ def environ_data(environ: Any) -> dict[Any, Any]:
     """The dictionary of encoded names and values behind an ``os.environ``."""
     data: dict[Any, Any] = environ._data
     return data
+
+
+def context_of(thread: threading.Thread) -> Any:
+    """The context that all of a thread runs in; None before Python 3.14."""
+    return getattr(thread, "_context", None)
 
 
 def as_importlib(function: Callable[..., Any]) -> Callable[..., Any]:
