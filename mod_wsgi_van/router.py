@@ -12,9 +12,9 @@ from dataclasses import fields
 from functools import partial
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from mod_wsgi_van import answers
+from mod_wsgi_van import answers, config
 from mod_wsgi_van.engine import Engine
 from mod_wsgi_van.errors import BadHost, WatchError
 from mod_wsgi_van.files.ignore import Ignore
@@ -43,8 +43,9 @@ _NO_THREAD = (
 class Router(Settings):
     """Serves every vhost below ``base_path``; ``application`` is the WSGI callable.
 
-    Settings are given to the constructor or as class attributes of a subclass. A wrong one raises
-    ValueError. Hooks (``get_*``, ``not_found``, ``unavailable``) are there to be overridden.
+    Settings are given to the constructor, as class attributes of a subclass, or in a file, see
+    from_config. A wrong one raises ValueError. Hooks (``get_*``, ``not_found``, ``unavailable``)
+    are there to be overridden.
     """
 
     if not TYPE_CHECKING:  # a type checker takes the signature of Settings
@@ -53,6 +54,14 @@ class Router(Settings):
             """Set what is given; the rest stays a class attribute, a subclass's before ours."""
             vars(self).update(signature(Settings).bind_partial(*args, **given).arguments)
             self.__post_init__()
+
+    @classmethod
+    def from_config(cls, path: str | os.PathLike[str] | None = None) -> Self:
+        """Make a router of a van.toml: ``path``, else $MOD_WSGI_VAN_CONFIG, else config.PATH.
+
+        Raises config.ConfigError, a ValueError that names file, line and what is allowed.
+        """
+        return cls(**config.load(path))
 
     def __post_init__(self) -> None:
         own = {each.name: getattr(self, each.name) for each in fields(Settings)}

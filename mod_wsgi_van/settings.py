@@ -1,19 +1,20 @@
 """The one table of settings: name, default, unit, check, help and scope of each.
 
-Router has its class attributes, its constructor and its checks from this table. The options of the
-command and the manual's page on settings are made from it too.
+Router has its class attributes, its constructor and its checks from this table. The keys of
+van.toml, an administrator's and a site's, the options of the command and the manual's page on
+settings are made from it too: a new row is all that a new setting needs.
 """
 
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
-from mod_wsgi_van.hosts import Pattern
+from mod_wsgi_van import checks
+from mod_wsgi_van.checks import Values
 
 # Bytecode, what editors and rsync write on the way to the real file, VCS directories, environments,
 # and data that applications write beside their code (Django's db.sqlite3, logs): no code in any of
@@ -32,136 +33,82 @@ IGNORED = (
 WATCH = ("auto", "inotify", "polling")
 ISOLATION = ("auto", "imports", "process")
 
-# Seconds. Whatever is longer is taken for this: epoll_wait(2) counts milliseconds in 31 bits.
-LONGEST = 1_000_000
-
-# Checks: each returns a value as it is kept, or raises ValueError with what is wanted instead.
-
-
-def _one_of(allowed: Sequence[str], value: Any) -> str:
-    if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"allowed are {', '.join(map(repr, allowed))}")
-    return value
-
-
-def _number(whole: bool, zero: str, value: Any) -> Any:
-    least = "0 or more" if zero else "more than 0"
-    wanted = f"a {'whole number' if whole else 'number of seconds'} is wanted, {least}"
-    if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
-        raise ValueError(wanted)
-    if not 0 <= value < math.inf or not (value or zero):
-        raise ValueError(wanted)
-    return value if whole else min(value, LONGEST)
-
-
-def _part(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise ValueError("a part is wanted, from 0 to 1")
-    return float(value)
-
-
-def _directory(value: Any) -> str:
-    path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
-    if not isinstance(path, str) or not path or "\0" in path:
-        raise ValueError("the path of a directory is wanted")
-    return path
-
-
-def _inside(value: Any) -> str:
-    if not isinstance(value, str) or not value or os.path.isabs(value) or "\0" in value:
-        raise ValueError("a path relative to the site's directory is wanted")
-    if os.path.normpath(value).split(os.sep)[0] == os.pardir:
-        raise ValueError("the path must not leave the site's directory")
-    return value
-
-
-def _identifier(kind: str, value: Any) -> str:
-    dotted = isinstance(value, str) and kind == "module"
-    for part in value.split(".") if dotted else [value]:
-        if not isinstance(part, str) or not part.isidentifier():
-            raise ValueError(f"the name of a Python {kind} is wanted")
-    return str(value)
-
-
-def _pattern(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError("a string is wanted")
-    return Pattern(value).pattern
-
-
-def _names(value: Any) -> tuple[str, ...]:
-    # One string is the mistake that is made most often.
-    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
-        raise ValueError("a sequence of strings is wanted, such as ['x']")
-    items = tuple(value)
-    for item in items:
-        if not isinstance(item, str) or not item or "\0" in item:
-            raise ValueError(f"{item!r} is not a name, glob or path")
-    return items
-
-
-def _paths(value: Any) -> tuple[str, ...]:
-    paths = _names(value)
-    for path in paths:
-        if os.path.isabs(path):
-            raise ValueError(f"{path!r} is not relative to the site's directory")
-    return paths
-
-
-def _variables(value: Any) -> tuple[str, ...]:
-    variables = _names(value)
-    for item in variables:
-        if item.startswith("="):
-            raise ValueError(f"{item!r} is neither a name, nor a glob, nor NAME=value")
-    return variables
-
+_LOOSER = ("process", "auto", "imports")  # each trusts a site more than the one before
 
 # Rows: a field of Settings whose metadata say the rest.
-
-Scope = Literal["router", "process"]  # whose behaviour it sets: the router's, a site's workers'
+#
+# unit, check, help
+# scope    whose behaviour it sets: "router", or "process" for the workers of a site
+# site     the key by which a site may set it, "" where it may not
+# own      the check of a site's value, where that is another one
+# rank     orders its values: a site gets no more than its administrator allows
+# join     what becomes of the router's and a site's value; without it the site's counts
 
 
 def _row(
-    default: Any, unit: str, check: Callable[[Any], Any], help: str, scope: Scope = "router"
+    default: Any,
+    unit: str,
+    check: Callable[[Any], Any],
+    help: str,
+    scope: str = "router",
+    **more: Any,
 ) -> Any:
     metadata = {"unit": unit, "check": check, "help": help, "scope": scope}
-    return field(default=default, metadata=metadata)
+    return field(default=default, metadata={"site": "", "own": check, **metadata, **more})
 
 
-def _time(default: float, help: str, zero: str = "", scope: Scope = "router") -> Any:
+def _time(default: float, help: str, zero: str = "", scope: str = "router", site: str = "") -> Any:
     """``zero`` says what 0 means; without it 0 is not allowed."""
-    return _row(default, "seconds", partial(_number, False, zero), _with_zero(help, zero), scope)
+    check = partial(checks.number, False, zero)
+    text = _with_zero(help, zero)
+    return _row(default, "seconds", check, text, scope, site=site, rank=_or_endless)
 
 
-def _amount(default: int, unit: str, help: str, zero: str = "") -> Any:
-    check = partial(_number, True, zero)
-    return _row(default, unit, check, _with_zero(help, zero), "process")
+def _amount(default: int, unit: str, help: str, zero: str = "", site: str = "") -> Any:
+    check = partial(checks.number, True, zero)
+    text = _with_zero(help, zero)
+    return _row(default, unit, check, text, "process", site=site, rank=_or_endless)
 
 
-def _choice(allowed: Sequence[str], help: str) -> Any:
-    return _row(allowed[0], "choice", partial(_one_of, allowed), help)
+def _choice(allowed: Sequence[str], help: str, **more: Any) -> Any:
+    return _row(allowed[0], "choice", partial(checks.one_of, allowed), help, **more)
 
 
 def _with_zero(help: str, zero: str) -> str:
     return f"{help}; 0: {zero}" if zero else help
 
 
+def _or_endless(value: float) -> float:
+    return value or math.inf
+
+
+def _both(routers: Sequence[str], sites: Sequence[str]) -> tuple[str, ...]:
+    return (*routers, *sites)
+
+
+def _merged(routers: Mapping[str, str], sites: Mapping[str, str]) -> Values:
+    return Values({**routers, **sites})
+
+
 @dataclass(eq=False, repr=False)  # process_environ may hold secrets
 class Settings:
     """All settings, checked; a wrong one raises ValueError, which says what is allowed."""
 
-    base_path: str = _row("/var/www", "path", _directory, "directory of the sites")
+    base_path: str = _row("/var/www", "path", checks.directory, "directory of the sites")
     venv_name: str = _row(
-        ".venv", "path", _inside, "environment of a site, relative to the site's directory"
+        ".venv", "path", checks.inside, "environment of a site, relative to the site's directory"
     )
     wsgi_dir: str = _row(
-        "wsgi", "path", _inside, "directory of the application, relative to the site's directory"
+        "wsgi",
+        "path",
+        checks.inside,
+        "directory of the application, relative to the site's directory",
     )
     module_name: str = _row(
-        "app", "name", partial(_identifier, "module"), "module to import from wsgi_dir"
+        "app", "name", partial(checks.identifier, "module"), "module to import from wsgi_dir"
     )
     object_name: str = _row(
-        "app", "name", partial(_identifier, "object"), "WSGI callable in that module"
+        "app", "name", partial(checks.identifier, "object"), "WSGI callable in that module"
     )
     update_interval: float = _time(
         1.0,
@@ -171,7 +118,7 @@ class Settings:
     vhost_pattern: str = _row(
         "%0",
         "pattern",
-        _pattern,
+        checks.pattern,
         "directory of a site, as mod_vhost_alias interpolates it: %0 is the whole host name;"
         " below base_path, or absolute; keep it the same as in VirtualDocumentRoot",
     )
@@ -183,11 +130,19 @@ class Settings:
     watch_paths: Sequence[str] = _row(
         (),
         "paths",
-        _paths,
+        checks.paths,
         "further files and directories, relative to the site's directory, whose change reloads it",
+        site="watch_paths",
+        own=checks.within,
+        join=_both,
     )
     watch_ignore: Sequence[str] = _row(
-        IGNORED, "globs", _names, "names whose change never reloads; replaces the default list"
+        IGNORED,
+        "globs",
+        checks.names,
+        "names whose change never reloads; replaces the default list, a site's adds to it",
+        site="watch_ignore",
+        join=_both,
     )
     settle: float = _time(
         0.1, "quiet time before an edit in place is taken", zero="it is taken at once"
@@ -198,7 +153,12 @@ class Settings:
         " looks would take more than 0.05 % of a core",
         zero="never",
     )
-    isolation: str = _choice(ISOLATION, "auto, imports (in this process) or process (a worker)")
+    isolation: str = _choice(
+        ISOLATION,
+        "auto, imports (in this process) or process (a worker)",
+        site="isolation",
+        rank=_LOOSER.index,
+    )
     load_timeout: float = _time(30.0, "time after which requests stop waiting for a first load")
     grace_period: float = _time(
         30.0,
@@ -208,13 +168,17 @@ class Settings:
     waste_share: float = _row(
         0.25,
         "part",
-        _part,
+        checks.part,
         "part of the daemon process's memory that replaced releases and other garbage may take"
         " while requests keep coming; then one collection, for which all sites wait, frees it;"
         " otherwise the first second without requests does",
     )
-    process_threads: int = _amount(8, "count", "requests that one worker handles at once")
-    processes_per_vhost: int = _amount(1, "count", "workers of one site, in each daemon process")
+    process_threads: int = _amount(
+        8, "count", "requests that one worker handles at once", site="threads"
+    )
+    processes_per_vhost: int = _amount(
+        1, "count", "workers of one site, in each daemon process", site="processes"
+    )
     queue_timeout: float = _time(
         10.0,
         "time that a request waits for a worker with room before its client gets 503",
@@ -227,15 +191,21 @@ class Settings:
         " the client gets 504 and the worker is replaced",
         zero="any",
         scope="process",
+        site="request_timeout",
     )
     idle_timeout: float = _time(
         0.0,
         "time without a request after which a site gives its workers back",
         zero="never",
         scope="process",
+        site="idle_timeout",
     )
     max_requests: int = _amount(
-        0, "count", "requests after which a worker is replaced by one that is loaded", zero="never"
+        0,
+        "count",
+        "requests after which a worker is replaced by one that is loaded",
+        zero="never",
+        site="max_requests",
     )
     shutdown_timeout: float = _time(
         3.0,
@@ -248,14 +218,45 @@ class Settings:
         "resident memory above which a worker is replaced; the kernel gives it twice as much at"
         " the most, and 10 MB for each thread",
         zero="any",
+        site="memory_limit",
     )
     process_environ: Sequence[str] = _row(
         ("*",),
         "variables",
-        _variables,
+        checks.variables,
         "environment variables of workers: globs of names passed on, and NAME=value; PYTHON* and"
         " VIRTUAL_ENV are passed on by no glob",
         "process",
+    )
+
+    entry: str = _row(
+        "",
+        "module:object",
+        checks.entry,
+        "WSGI callable of a site, or module:factory() for a function that returns it; without one:"
+        " app, else application, in app.py; else application in wsgi.py or passenger_wsgi.py",
+        site="entry",
+    )
+    env: Mapping[str, str] = _row(
+        Values(),
+        "table",
+        checks.env,
+        "environment variables of a site, in either isolation; not PYTHON*, LD_* and VIRTUAL_ENV",
+        site="env",
+        join=_merged,
+    )
+    limits: Mapping[str, Any] = _row(
+        Values(),
+        "table",
+        lambda value: checks.table(limit_checks(), value),
+        "the most that a site may give itself in its van.toml; by default what the router has",
+    )
+    sites: Mapping[str, Mapping[str, Any]] = _row(
+        Values(),
+        "table",
+        lambda value: checks.sites(decided_checks(), value),
+        "what is decided for a site, by its name, and no more than that is for its van.toml to set;"
+        " aliases are further names of the site",
     )
 
     def __post_init__(self) -> None:
@@ -264,4 +265,36 @@ class Settings:
             try:
                 setattr(self, each.name, each.metadata["check"](value))
             except ValueError as error:
-                raise ValueError(f"{each.name}={value!r}: {error}") from None
+                shown = "" if isinstance(value, Mapping) else f"={value!r}"
+                raise ValueError(f"{each.name}{shown}: {error}") from None
+
+
+# What may stand in which table of van.toml: the check of each key.
+
+Checks = dict[str, Callable[[Any], Any]]
+
+
+def router_checks() -> Checks:
+    """At the top of the administrator's."""
+    return {each.name: each.metadata["check"] for each in fields(Settings)}
+
+
+def site_rows() -> dict[str, Field[Any]]:
+    """The rows that a site may set, by the keys of its van.toml."""
+    return {site: each for each in fields(Settings) if (site := each.metadata["site"])}
+
+
+def site_checks() -> Checks:
+    return {key: row.metadata["own"] for key, row in site_rows().items()}
+
+
+def limit_checks() -> Checks:
+    """In ``[limits]``."""
+    rows = site_rows().items()
+    return {key: row.metadata["check"] for key, row in rows if row.metadata.get("rank")}
+
+
+def decided_checks() -> Checks:
+    """In ``[sites.NAME]``."""
+    own = {key: row.metadata["check"] for key, row in site_rows().items()}
+    return own | {"aliases": checks.aliases}

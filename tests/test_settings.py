@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from mod_wsgi_van import Router
-from mod_wsgi_van.settings import LONGEST, Settings
+from mod_wsgi_van.checks import LONGEST
+from mod_wsgi_van.settings import Settings
 
 TIMES = [each.name for each in fields(Settings) if each.metadata["unit"] == "seconds"]
 AMOUNTS = ["process_threads", "processes_per_vhost", "max_requests", "memory_limit"]

@@ -12,9 +12,9 @@ from mod_wsgi_van.settings import Settings
 
 
 def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
-    """One option for each setting but base_path, which is an argument of its own."""
+    """One option for each setting but base_path, which is an argument of its own, and tables."""
     for each in reversed(dataclasses.fields(Settings)):
-        if each.name != "base_path":
+        if each.name != "base_path" and not isinstance(each.default, dict):
             command = _option(each)(command)
     return command
 
