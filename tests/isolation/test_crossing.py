@@ -519,7 +519,11 @@ DEFAULTS = {
         "os, time",
         "os.environ['TZ'] = 'Asia/Tokyo'; time.tzset()",
         "time.tzname, time.localtime(0).tm_hour",
-        kept=False,
+    ),
+    "time zone of datetime": way(
+        "os, time, datetime",
+        "os.environ['TZ'] = 'Asia/Tokyo'; time.tzset()",
+        "datetime.datetime.fromtimestamp(0), datetime.date.fromtimestamp(60000)",
     ),
 }
 

@@ -20,7 +20,7 @@ as it loads the application's, when they are first imported: what a site patches
 there is its own. Only code objects are shared (``library``). Of a compiled module the release has a
 second instance where the module allows that (PEP 489); else it sees the one of the process through
 a module object of its own (``namespaces``), with private functions in front where state of the
-process is behind (``fronts``).
+process is behind (``fronts``), as a time zone of the release's own (``zones``, ``dates``).
 
 **Who is asking.** C code that looks at the process asks on behalf of the nearest Python frame: its
 builtins say which release it is (``asking``). The real ``sys.modules`` holds a stand-in per name,

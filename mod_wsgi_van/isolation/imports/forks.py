@@ -13,7 +13,7 @@ from typing import Any
 
 from mod_wsgi_van.interpreter.allocation import share_arena
 from mod_wsgi_van.interpreter.collector import collector
-from mod_wsgi_van.isolation.imports import extensions, fronts, internals, registries, streams
+from mod_wsgi_van.isolation.imports import dates, extensions, fronts, internals, registries, streams
 from mod_wsgi_van.isolation.imports.asking import asking
 from mod_wsgi_van.isolation.imports.importing import make_real_find_and_load
 from mod_wsgi_van.isolation.imports.standins import table
@@ -61,6 +61,7 @@ class Replacements:
             if self._users == 0:
                 table.close(table)
                 codecs.unregister(registries.search)
+                dates.put_back()
                 if fronts.collected in gc.callbacks:
                     gc.callbacks.remove(fronts.collected)
                 while self._originals:

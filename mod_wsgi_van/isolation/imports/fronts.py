@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any
 
 from mod_wsgi_van.interpreter.leftovers import leave
-from mod_wsgi_van.isolation.imports import internals, registries, signals, strays, swaps
+from mod_wsgi_van.isolation.imports import internals, registries, signals, strays, swaps, zones
 from mod_wsgi_van.isolation.imports.asking import asking
 from mod_wsgi_van.isolation.imports.contexts import private_contextvar
 from mod_wsgi_van.isolation.imports.system import System, put
@@ -490,7 +490,7 @@ FRONTS: dict[str, tuple[Front, ...]] = {
     "_contextvars": (_contextvars,),
     "_signal": (signals.front,),
     "_locale": (swaps.locale,),
-    "time": (swaps.clock,),
+    "time": (swaps.clock, zones.clock),
     "_lsprof": (strays.profiler,),
     "_asyncio": (strays.running_loop,),
     "_ctypes": (strays.errno,),

@@ -8,6 +8,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
+from datetime import tzinfo
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -56,6 +57,7 @@ class System:
         self.collections: list[Any] = []  # gc.callbacks
         self.audit_hooks: list[Any] = []
         self.locale: list[tuple[int, str]] = []  # set by the release, in this order
+        self.zone: tzinfo | None = None  # set by the release; None is that of the process
 
     def place(self, name: str, module: Any) -> None:
         """Put a module in the table that needs no stand-in in the real one."""
