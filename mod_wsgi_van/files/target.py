@@ -14,12 +14,14 @@ class Target:
     everything below that directory, ignored names left out and never entered.
     ``trees``: further files, or directories with everything below them; their hops too.
     ``files``: further files, or directories of which only the direct entries count; their hops too.
+    ``ignored``: globs of names that are ignored here besides those that are ignored everywhere.
     """
 
     path: str
     tree: bool = True
     trees: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

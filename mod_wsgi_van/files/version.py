@@ -73,7 +73,7 @@ def measure(target: Target, ignore: Ignore, most: int = MOST) -> Version:
     chain = resolve(target.path)
     if not chain.end:
         raise OSError(chain.error, os.strerror(chain.error), target.path)
-    directory = chain.end
+    directory, ignore = chain.end, ignore.also(target.ignored)
     top = os.stat(directory)
     if not stat.S_ISDIR(top.st_mode):
         raise NotADirectoryError(20, "Not a directory", target.path)

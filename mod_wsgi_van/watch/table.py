@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from mod_wsgi_van.files.ignore import Ignore
@@ -48,6 +48,7 @@ class Claims:
 
     key: str
     serial: int
+    ignore: Ignore
     held: dict[Claim, None] = field(default_factory=dict)
     gone: set[int] = field(default_factory=set)
     new: int = 0  # how many claims the key did not have before: no event told it of changes there
@@ -59,6 +60,7 @@ class _Held:
 
     serial: int
     claims: dict[Claim, None]
+    ignore: Ignore
 
 
 class Table:
@@ -70,11 +72,8 @@ class Table:
     afterwards.
     """
 
-    def __init__(
-        self, inotify: Inotify, ignore: Ignore, foreign: Callable[[str], str | None]
-    ) -> None:
+    def __init__(self, inotify: Inotify, foreign: Callable[[str], str | None]) -> None:
         self._inotify = inotify
-        self._ignore = ignore
         self._foreign = foreign
         self._lock = threading.Lock()
         self._watches: dict[int, Watch] = {}
@@ -88,12 +87,15 @@ class Table:
     def keys(self) -> list[str]:
         return list(self._keys)
 
-    def begin(self, key: str) -> Claims:
-        """Begin to arm ``key``; ``end`` follows, however it went."""
+    def begin(self, key: str, ignore: Ignore) -> Claims:
+        """Begin to arm ``key``; ``end`` follows, however it went.
+
+        No event of a name that ``ignore`` tells concerns the key, from the end on.
+        """
         with self._lock:
             self._serial += 1
-            claims = Claims(key, self._serial)
-            self._keys.setdefault(key, _Held(0, {}))
+            claims = Claims(key, self._serial, ignore)
+            self._keys.setdefault(key, _Held(0, {}, ignore))
             self._under_way.add(claims)
             return claims
 
@@ -142,7 +144,7 @@ class Table:
                 for other in self._under_way:  # another thread arms the key too
                     if other.key == claims.key:
                         kept |= other.held.keys()
-                self._keys[claims.key] = _Held(claims.serial, claims.held)
+                self._keys[claims.key] = _Held(claims.serial, claims.held, claims.ignore)
                 self._release(claims.key, held.claims.keys() - kept)
 
     def remove(self, key: str) -> None:
@@ -181,9 +183,19 @@ class Table:
             return watch.keys()
         wanted = watch.wanted
         keys = (*wanted.get(ENTRIES, ()), *(wanted.get(event.name, ()) if event.name else ()))
-        if TREE in wanted and not (event.name and self._ignore(event.name)):
-            keys += tuple(wanted.get(TREE, ()))
-        return keys
+        return (*keys, *self._minding(event.name, wanted.get(TREE, ())))
+
+    def _minding(self, name: str, keys: Iterable[str]) -> Iterator[str]:
+        """Those of ``keys`` that do not ignore a name."""
+        ignores: dict[Ignore, bool] = {}  # most keys share one
+        for key in tuple(keys):
+            held = self._keys.get(key)
+            if held is None:
+                continue  # removed meanwhile
+            if held.ignore not in ignores:
+                ignores[held.ignore] = bool(name) and held.ignore(name)
+            if not ignores[held.ignore]:
+                yield key
 
     def mounted(self, points: Iterable[str]) -> set[str]:
         """Return the keys whose paths lead through one of these mount points; from the reader."""
@@ -197,6 +209,5 @@ class Table:
                         found |= watch.keys()
                     elif path == parent:
                         found.update(tuple(watch.wanted.get(name, ())))
-                        if not self._ignore(name):
-                            found.update(tuple(watch.wanted.get(TREE, ())))
+                        found.update(self._minding(name, watch.wanted.get(TREE, ())))
         return found

@@ -129,7 +129,7 @@ class Watcher:
             descriptors.close()
             raise obstacle.no_thread(error) from error
         self._descriptors, self._reader = descriptors, reader
-        self._table = Table(descriptors.inotify, self._ignore, self._foreign)
+        self._table = Table(descriptors.inotify, self._foreign)
         for key in tuple(self._armed):  # armed in the table when it is looked at
             self._stale(key)
 
@@ -146,8 +146,9 @@ class Watcher:
         if table is None:
             self._polled.add(key)
             return
-        claims = table.begin(key)
-        arming = Arming(table, claims, self._ignore, self._most)
+        ignore = self._ignore.also(target.ignored)
+        claims = table.begin(key, ignore)
+        arming = Arming(table, claims, ignore, self._most)
         try:
             arming.target(target)
         finally:

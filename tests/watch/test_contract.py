@@ -266,6 +266,20 @@ def test_ignored_names_cause_nothing(probe: Probe, tmp_path: Path, name: str) ->
     probe.expect_nothing(lambda: (wsgi / "app.py").read_text())
 
 
+def test_names_that_one_key_ignores_besides(probe: Probe, base: Path) -> None:
+    wsgi = base / ".builds/host/1/wsgi"
+    (wsgi / "media").mkdir()
+    probe.add("one", wsgi, ignored=("media", "*.csv"))
+    probe.expect_nothing(lambda: (wsgi / "upload.csv").write_text("one"))
+    probe.expect_nothing(lambda: (wsgi / "media/upload.py").write_text("one"))
+    probe.add("other", wsgi)
+    before = probe.changes["one"], probe.hints["one"]
+    probe.expect("other", lambda: (wsgi / "upload.csv").write_text("two"))
+    probe.expect("other", lambda: (wsgi / "media/upload.py").write_text("two"))
+    assert (probe.changes["one"], probe.hints["one"]) == before
+    probe.expect("one", lambda: (wsgi / "app.py").write_text("app = 2\n"))
+
+
 def test_edits(probe: Probe, tmp_path: Path) -> None:
     wsgi = release(tmp_path / "host")
     probe.add("host", wsgi)
