@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from mod_wsgi_van.settings import Settings
 from mod_wsgi_van.wsgi import Application
 
 
@@ -20,10 +22,29 @@ class Source:
     object_name: str
     python: str  # interpreter of a worker process; may lead through symlinks, need not exist
     pure: tuple[str, ...] = ()  # packages whose compiled part is not for the daemon's process
+    second_name: str = ""  # of the object where there is none of the first name
+    factory: bool = False  # the object is called once, and returns the application
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)  # besides the daemon's
+    settings: Settings | None = None  # where the site has its own
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the object; the first one that there is counts."""
+        return tuple(filter(None, (self.object_name, self.second_name)))
+
+    def entry(self, name: str) -> str:
+        """The way to the object of this name, for people."""
+        return f"{self.module_name}:{name}" + "()" * self.factory
 
 
 class Instance(Protocol):
-    """One loaded release."""
+    """One loaded release.
+
+    ``entry`` says which object of which module was taken.
+    """
+
+    @property
+    def entry(self) -> str: ...
 
     @property
     def application(self) -> Application:

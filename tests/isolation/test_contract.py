@@ -203,6 +203,82 @@ def test_names_of_module_and_object(load: Load, make_source: MakeSource) -> None
     assert get(load(source)) == "main"
 
 
+MAKES = """
+def make(*, name="made"):
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [name.encode()]
+    return app
+"""
+
+
+def test_an_object_that_is_a_factory(load: Load, make_source: MakeSource) -> None:
+    source = make_source(
+        {"wsgi/web.py": MAKES}, module_name="web", object_name="make", factory=True
+    )
+    made = load(source)
+    assert (get(made), made.entry) == ("made", "web:make()")
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "says"),
+    [
+        ("def app(): return 5", BadObject, "'app' in .*app.py returned what is not callable.*int"),
+        ("def app(): raise ValueError('no')", ImportFailed, "ValueError: no"),
+        ("def app(): import sys; sys.exit(3)", ImportFailed, "3"),
+        ("def app(needed): pass", ImportFailed, "TypeError.*needed"),
+        ("app = 5", BadObject, "'app' in .*app.py is not callable.*int"),
+    ],
+)
+def test_a_factory_that_makes_nothing(
+    isolation: Isolation, make_source: MakeSource, code: str, error: type[LoadError], says: str
+) -> None:
+    source = make_source({"wsgi/site.txt": ""}, factory=True)
+    Path(source.directory, "app.py").write_text(code)
+    with pytest.raises(error, match=says) as caught:
+        isolation.load(source)
+    assert "mod_wsgi_van" not in caught.value.details
+
+
+def test_a_second_name_counts_where_there_is_no_first(load: Load, make_source: MakeSource) -> None:
+    text = MAKES + "application = make(name='second')\n"
+    made = load(make_source({"wsgi/web.py": text}, module_name="web", second_name="application"))
+    assert (get(made), made.entry) == ("second", "web:application")
+    text += "app = make(name='first')\n"
+    source = make_source(
+        {"wsgi/web.py": text}, "b.test", module_name="web", second_name="application"
+    )
+    made = load(source)
+    assert (get(made), made.entry) == ("first", "web:app")
+
+
+def test_both_names_are_missing(isolation: Isolation, make_source: MakeSource) -> None:
+    source = make_source({"wsgi/web.py": ""}, module_name="web", second_name="application")
+    with pytest.raises(BadObject, match=r"'app' or 'application' in .*web\.py is missing"):
+        isolation.load(source)
+
+
+def test_a_release_and_its_children_have_variables_of_their_own(
+    load: Load, make_source: MakeSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = (
+        "import os, subprocess\n"
+        "SHELL = 'echo $COLOUR $SIZE $COMMON'\n"
+        "def answer():\n"
+        "    own = ' '.join(os.environ.get(n, '') for n in ('COLOUR', 'SIZE', 'COMMON'))\n"
+        "    return f'{own}|{subprocess.check_output(SHELL, shell=True, text=True).strip()}'\n"
+    )
+    monkeypatch.setenv("COMMON", "daemon")
+    monkeypatch.setenv("SIZE", "large")
+    env = {"COLOUR": "grün", "SIZE": ""}
+    one = load(make_source({"wsgi/app.py": app}, env=env))
+    two = load(make_source({"wsgi/app.py": app}, "b.test"))
+    assert get(one) == "grün  daemon|grün daemon"
+    assert get(two) == " large daemon|large daemon"
+    assert "COLOUR" not in os.environ and os.environ["SIZE"] == "large"
+    assert "grün" not in repr(make_source({}, env=env))
+
+
 def test_mended_application_loads(
     isolation: Isolation, load: Load, make_source: MakeSource
 ) -> None:

@@ -28,6 +28,7 @@ def build(source: Source) -> System:
     modules = Modules()
     try:
         system = System(source.host, source.directory, modules)
+        system.environ.update((os.fsencode(k), os.fsencode(v)) for k, v in source.env.items())
         system.sys = private_sys(source, modules)
         _build_importlib(system, modules)
         leave_out(system.importlib.external, source.pure)

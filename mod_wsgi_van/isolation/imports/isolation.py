@@ -67,11 +67,11 @@ class ImportsIsolation:
                 replacements.install()
                 waste.join(self)
                 self._hooked = True
-        system, application, error = _load(source)
+        system, name, application, error = _load(source)
         undo()  # this thread may load another site next
         if error is None:
             waste.loaded()
-            return ImportsInstance(self, system, application)
+            return ImportsInstance(self, system, application, source.entry(name))
         if system is not None:
             _retire(system, _BRIEF, patient=False)
             remains = Belongings(system)
@@ -113,7 +113,10 @@ class ImportsIsolation:
 class ImportsInstance:
     """One release in this process."""
 
-    def __init__(self, isolation: ImportsIsolation, system: System, application: Any) -> None:
+    def __init__(
+        self, isolation: ImportsIsolation, system: System, application: Any, entry: str
+    ) -> None:
+        self.entry = entry
         self._isolation: ImportsIsolation | None = isolation
         self._system: System | None = system
         self._application: Application | None = application
@@ -141,40 +144,56 @@ class ImportsInstance:
         return True
 
 
-def _load(source: Source) -> tuple[Any, Any, LoadError | None]:
-    """The system, the application, and what went wrong.
+def _load(source: Source) -> tuple[Any, str, Any, LoadError | None]:
+    """The system, the object's name, the application, and what went wrong.
 
     The error is returned, not raised from what the application raised: its traceback would keep
     all of the release.
     """
-    system = None
+    system, name, application, fault = None, "", None, ""
     try:
         system = build(source)
         add_site_packages(system, source.site_packages)
         module = system.import_module(source.module_name)
+        name, application = _find(source, module)
+        fault = _unfit(application) if name else "is missing"
+        if source.factory and not fault:
+            application = system.call(application)
+            if fault := _unfit(application):
+                fault = f"returned what {fault}"
     except BaseException as exc:  # an application may exit, or interrupt itself
-        return system, None, import_failed(source, exc)
-    try:
-        application = getattr(module, source.object_name)
-    except BaseException as exc:
-        if isinstance(exc, AttributeError):
-            return system, None, _bad_object(source, module, "is missing")
-        return system, None, import_failed(source, exc)
-    if not callable(application):
-        what = f"is not callable, but of type {type(application).__name__}"
-        return system, None, _bad_object(source, module, what)
-    return system, application, None
+        return system, name, None, import_failed(source, exc)
+    if fault:
+        return system, name, None, _bad_object(source, module, name, fault)
+    return system, name, application, None
 
 
-def _bad_object(source: Source, module: Any, what: str) -> BadObject:
+def _unfit(application: Any) -> str:
+    if callable(application):
+        return ""
+    return f"is not callable, but of type {type(application).__name__}"
+
+
+def _find(source: Source, module: Any) -> tuple[str, Any]:
+    """The first name that the module has, and its object."""
+    for name in source.names:
+        try:
+            return name, getattr(module, name)
+        except AttributeError:
+            pass
+    return "", None
+
+
+def _bad_object(source: Source, module: Any, name: str, fault: str) -> BadObject:
     file = getattr(module, "__file__", None)
     place = file or source.directory
+    wanted = " or ".join(map(repr, [name] if name else source.names))
     names = sorted(
         name for name, value in vars(module).items() if callable(value) and name[0] != "_"
     )
     there = ", ".join(names[:10]) or "nothing"
     return BadObject(
-        f"{source.host}: object {source.object_name!r} in {place} {what}; callable there: {there}",
+        f"{source.host}: object {wanted} in {place} {fault}; callable there: {there}",
         files=(file,) if isinstance(file, str) and os.path.isabs(file) else (),
     )
 

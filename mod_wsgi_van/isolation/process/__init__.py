@@ -32,7 +32,7 @@ class ProcessIsolation:
 
     def load(self, source: Source) -> ProcessInstance:
         """Returns when the workers have imported the application; raises errors.LoadError."""
-        pool = Pool(source, self._settings, self._supervisor)
+        pool = Pool(source, source.settings or self._settings, self._supervisor)
         with self._lock:
             self._pools.add(pool)
         pool.open()

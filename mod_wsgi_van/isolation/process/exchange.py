@@ -49,6 +49,7 @@ class ProcessInstance:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self.entry = pool.entry
         self._encoder = Encoder(pool.host)
 
     def retire(self) -> bool:

@@ -61,6 +61,7 @@ class Worker:
     replaced: bool = False  # gets no more requests as soon as there is a fresh one
     leaving: bool = False  # gets no more requests, because the router wants it to end
     weighed_at: float = 0.0
+    entry: str = ""  # what it says that it has loaded
 
     @property
     def pid(self) -> int:

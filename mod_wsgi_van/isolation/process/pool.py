@@ -43,6 +43,7 @@ class Pool:
     def __init__(self, source: Source, settings: Settings, supervisor: Supervisor) -> None:
         """Starts nothing yet; raises errors.WorkerFailed, as Spawner."""
         self.host = source.host
+        self.entry = ""  # what the first worker took, once there was one
         self._spawner = Spawner(source, settings, supervisor)
         self._settings = settings
         self._supervisor = supervisor
@@ -106,8 +107,10 @@ class Pool:
                 if worn is not None:
                     self._dismiss(worn)
                 self._workers.append(worker)
+                self.entry = self.entry or worker.entry
                 self._used_at = time.monotonic()
-                self._supervisor.look_at_idle()
+                if self._settings.idle_timeout:
+                    self._supervisor.look_at_idle(self)
                 if self._starting:  # else the release is said to be loaded
                     log.info("%s: worker %d started", self.host, worker.pid)
             self._let_go(worker)
@@ -235,7 +238,8 @@ class Pool:
         Takes no lock of the pool: the garbage collector may call it from anywhere.
         """
         connection.hang_up()
-        if not self._supervisor.abandon(worker, connection):
+        timeout = self._settings.request_timeout or math.inf
+        if not self._supervisor.abandon(worker, connection, timeout):
             connection.socket.close()
 
     # Ending.

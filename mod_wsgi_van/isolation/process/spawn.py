@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import errno
-import fnmatch
 import json
 import os
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,13 +20,12 @@ from mod_wsgi_van.isolation.process.handle import Owner, Worker
 from mod_wsgi_van.isolation.process.output import Output
 from mod_wsgi_van.isolation.process.supervisor import Supervisor
 from mod_wsgi_van.isolation.process.worker import HEADER
+from mod_wsgi_van.isolation.variables import passed_on
 from mod_wsgi_van.settings import Settings
 
 SCRIPT = str(Path(__file__).with_name("worker.py"))
 REASON_BYTES = 4 * 1024 * 1024  # of the JSON that says why nothing was loaded
 STACK_BYTES = 10 * 1024 * 1024  # of address space for each thread's stack
-# Set for another interpreter than the worker's.
-_NEVER_PASSED_ON = ("PYTHON*", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
 
 
 class Spawner:
@@ -115,7 +112,7 @@ class Spawner:
             stdout=output,
             stderr=output,
             pass_fds=(control, lifeline),
-            env=_environ(self._settings.process_environ, os.environ),
+            env=passed_on(self._settings.process_environ, os.environ) | dict(self._source.env),
             start_new_session=True,
         )
 
@@ -140,6 +137,7 @@ class Spawner:
             ) from None
         if kind != b"+":
             raise _refusal(source, payload)
+        worker.entry = source.entry(_name(source, payload))
 
     def _order(self) -> bytes:
         """The frame that tells a worker what to load."""
@@ -149,7 +147,8 @@ class Spawner:
             "directory": source.directory,
             "site_packages": source.site_packages,
             "module": source.module_name,
-            "object": source.object_name,
+            "objects": source.names,
+            "factory": source.factory,
             "threads": settings.process_threads,
             "processes": settings.processes_per_vhost,
             "memory": memory if settings.memory_limit else 0,
@@ -195,13 +194,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _environ(passed_on: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
-    given = dict(item.split("=", 1) for item in passed_on if "=" in item)
-    never = {key for glob in _NEVER_PASSED_ON for key in fnmatch.filter(environ, glob)}
-    passed = {key for glob in passed_on for key in fnmatch.filter(environ, glob)} - never
-    return {key: environ[key] for key in passed} | given
-
-
 def _await(control: socket.socket, size: int, deadline: float) -> bytes:
     """So many bytes; raises TimeoutError after the deadline, another OSError at the end."""
     received = b""
@@ -215,6 +207,12 @@ def _await(control: socket.socket, size: int, deadline: float) -> bytes:
             raise ConnectionResetError
         received += part
     return received
+
+
+def _name(source: Source, payload: bytes) -> str:
+    """Which object a worker says that it took, of those that it was asked for."""
+    said = payload.decode("utf-8", "replace")
+    return said if said in source.names else source.object_name
 
 
 def _refusal(source: Source, payload: bytes) -> LoadError:

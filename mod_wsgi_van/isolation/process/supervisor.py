@@ -52,6 +52,7 @@ class Supervisor:
         self._endings = Endings(self._settings.shutdown_timeout)
         self._resting: dict[int, float] = {}
         self._abandoned: dict[Connection, tuple[Worker, float]] = {}
+        self._idling: set[Owner] = set()  # those that are to be asked from when on they are idle
 
     # What other threads call. All but ``stop`` return at once.
 
@@ -86,16 +87,18 @@ class Supervisor:
         """End a worker that does not follow."""
         self._post(lambda: self._endings.kill(worker))
 
-    def abandon(self, worker: Worker, connection: Connection) -> bool:
+    def abandon(self, worker: Worker, connection: Connection, timeout: float) -> bool:
         """Give the worker back when it has noticed that nobody wants this response.
 
-        False when nobody looks after it any more: it has ended.
+        It is late after ``timeout`` seconds. False when nobody looks after it any more: it has
+        ended.
         """
-        return self._post(lambda: self._abandon(worker, connection))
+        deadline = time.monotonic() + timeout
+        return self._post(lambda: self._abandon(worker, connection, deadline))
 
-    def look_at_idle(self) -> None:
-        """An owner's ``idle_at`` is another one now, and not later than it was."""
-        self._post(lambda: None)
+    def look_at_idle(self, owner: Owner) -> None:
+        """``idle_at`` of ``owner`` is another one now, and not later than it was."""
+        self._post(lambda: self._idling.add(owner))
 
     def stop(self, timeout: float) -> None:
         """End every worker and the thread within ``timeout`` seconds, whatever the workers do."""
@@ -179,14 +182,8 @@ class Supervisor:
     def _soonest(self) -> float:
         deadlines = [*self._resting.values(), *self._endings.deadlines()]
         deadlines += [deadline for _, deadline in self._abandoned.values()]
-        deadlines += [owner.idle_at() for owner in self._owners()]
+        deadlines += [owner.idle_at() for owner in self._idling]
         return min(deadlines, default=math.inf)
-
-    def _owners(self) -> set[Owner]:
-        """Those that want to be asked for the time from which they are idle."""
-        if not self._settings.idle_timeout:
-            return set()
-        return {worker.owner for worker in list(self._workers)}
 
     def _do_what_is_due(self, now: float) -> None:
         for fd, when in list(self._resting.items()):
@@ -198,8 +195,10 @@ class Supervisor:
             if deadline <= now:
                 self._abandoned[connection] = (worker, math.inf)
                 worker.owner.late(worker)
-        for owner in self._owners():
-            if owner.idle_at() <= now:
+        for owner in tuple(self._idling):
+            if (due := owner.idle_at()) == math.inf:  # it has no workers
+                self._idling.discard(owner)
+            elif due <= now:
                 owner.give_back_idle(now)
 
     def _watch(self, fd: int, events: int, callback: Callable[[], None]) -> None:
@@ -243,8 +242,7 @@ class Supervisor:
         self._endings.forget(worker)
         self._workers.discard(worker)
 
-    def _abandon(self, worker: Worker, connection: Connection) -> None:
-        deadline = time.monotonic() + (self._settings.request_timeout or math.inf)
+    def _abandon(self, worker: Worker, connection: Connection, deadline: float) -> None:
         self._abandoned[connection] = (worker, deadline)
         self._watch(connection.socket.fileno(), 0, lambda: self._noticed(worker, connection))
 

@@ -12,7 +12,8 @@ On every socket travel frames: one byte of kind, four of length, the payload. To
 
 and back, the first two on control:
 
-    +  loaded  !  not loaded: why (JSON)  H  status, names and values of headers: a line each
+    +  loaded: the object's name  !  not loaded: why (JSON)
+    H  status, names and values of headers: a line each
     D  data of the response  F  its rest is a file: S is to come  P  pull: so many bytes of the body
     E  end of the response  X  the application raised: traceback (text)
 
@@ -244,6 +245,7 @@ class Server:
             "wsgi.file_wrapper": SentFile,
         }
         self.application: Any = None
+        self.name = ""  # of the object that was taken
         self.waiting: queue.SimpleQueue[Channel] = queue.SimpleQueue()
         # A child that the application forks must not hold the router's sockets open, or answer.
         os.register_at_fork(after_in_child=self.close)
@@ -264,14 +266,25 @@ class Server:
             if path not in known:
                 site.addsitedir(path)
         __import__(order["module"])  # unlike import_module it leaves no frames in a traceback
-        module = sys.modules[order["module"]]
-        file = getattr(module, "__file__", None) or order["directory"]
-        where = f"object {order['object']!r} in {file}"
-        if not hasattr(module, order["object"]):
-            raise NoApplication(f"{where} is missing", file)
-        self.application = getattr(module, order["object"])
+        self.take(sys.modules[order["module"]])
+
+    def take(self, module: Any) -> None:
+        """Take the first of the objects that the module has."""
+        file = getattr(module, "__file__", None) or self.order["directory"]
+        names = [name for name in self.order["objects"] if hasattr(module, name)]
+        if not names:
+            wanted = " or ".join(map(repr, self.order["objects"]))
+            raise NoApplication(f"object {wanted} in {file} is missing", file)
+        self.name = names[0]
+        self.application = getattr(module, self.name)
+        where, kind = f"object {self.name!r} in {file}", type(self.application)
         if not callable(self.application):
-            raise NoApplication(f"{where} is not callable, but of {type(self.application)}", file)
+            raise NoApplication(f"{where} is not callable, but of {kind}", file)
+        if self.order["factory"]:
+            self.application = self.application()
+            kind = type(self.application)
+            if not callable(self.application):
+                raise NoApplication(f"{where} returned what is not callable, but of {kind}", file)
 
     def serve(self) -> None:
         """Take sockets from the router until it says quit; ends the process when it is gone."""
@@ -441,7 +454,7 @@ def main() -> None:
     except BaseException as error:  # SystemExit too; the router says what it means
         control.send((b"!", refusal(error, order["site_packages"])))
         return
-    control.send((b"+", b""))
+    control.send((b"+", server.name.encode()))
     server.serve()
 
 
