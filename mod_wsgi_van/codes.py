@@ -47,9 +47,10 @@ CODES = {
         (NOT_LIVE, S500),
     ),
     "VAN003": Code(
-        "The module has no object of that name, or the object cannot be called.",
+        "The module has no object of that name, the object cannot be called, or two modules could"
+        " be meant.",
         _LOAD,
-        "Define app in the module, or name the object with module_name and object_name.",
+        'Define app in app.py, or say in van.toml which object it is: entry = "module:object".',
         (NOT_LIVE, S500),
     ),
     "VAN004": Code(
@@ -275,5 +276,18 @@ CODES = {
         "Let a function that is registered with atexit end what the line names, for example by an"
         ' Event that the thread waits for. Or set isolation="process" for the site.',
         (MEMORY,),
+    ),
+    "VAN041": Code(
+        "The van.toml of a site, or its shared/.env, has an error.",
+        _LOAD,
+        "Mend what the line names. The router reads the file again when it changes.",
+        (NOT_LIVE, S500),
+    ),
+    "VAN042": Code(
+        "A site asks in its van.toml for more than its administrator allows, or sets a variable"
+        " that the daemon has.",
+        "The value of the administrator holds.",
+        "Ask for less. Or allow more, in [limits] or for the site in [sites], and touch the wsgi"
+        " file.",
     ),
 }

@@ -92,6 +92,12 @@ class UnfitFile(LoadError):
     code = "VAN018"
 
 
+class BadSettings(LoadError):
+    """What a site says of itself, in its van.toml or shared/.env, cannot be used."""
+
+    code = "VAN041"
+
+
 class IncompleteEnvironment(LoadError):
     """A site's environment is there, but not all that makes it one: it is being made."""
 

@@ -18,7 +18,6 @@ from mod_wsgi_van import answers, config
 from mod_wsgi_van.engine import Engine
 from mod_wsgi_van.errors import BadHost, WatchError
 from mod_wsgi_van.files.ignore import Ignore
-from mod_wsgi_van.files.target import Layout
 from mod_wsgi_van.files.version import measure
 from mod_wsgi_van.hosts import Pattern, normalise
 from mod_wsgi_van.interpreter.leftovers import leftovers, undo
@@ -29,6 +28,7 @@ from mod_wsgi_van.isolation.imports import ImportsIsolation
 from mod_wsgi_van.isolation.process import ProcessIsolation
 from mod_wsgi_van.reload.attempts import Answers
 from mod_wsgi_van.reload.loader import Loader
+from mod_wsgi_van.reload.rules import Rules
 from mod_wsgi_van.settings import Settings
 from mod_wsgi_van.sites.release import Answer, Release
 from mod_wsgi_van.wsgi import Environ, Response, StartResponse
@@ -69,12 +69,12 @@ class Router(Settings):
         vars(self).update(vars(self._settings))
         self._pattern = Pattern(self.vhost_pattern)
         self._ignore = Ignore(self.watch_ignore)
-        self._layout = Layout(self.wsgi_dir, self.venv_name, tuple(self.watch_paths))
+        self._rules = Rules(self._settings, lambda path: self._sites.host(path))
         self._bad_request = Answer(partial(answers.short, status="400 Bad Request"))
         self._busy = Answer(self._answer_busy)
         self._broken = Answer(self._answer_broken)
         asks = type(self).get_version is not Router.get_version
-        loader = Loader(self, self._layout, self._isolations(), asks=asks)
+        loader = Loader(self, self._rules, self._isolations(), asks=asks)
         missing = Answer(self._answer_not_found)
         self._engine = Engine(loader, Answers(missing, self._broken), self._settings)
         self._sites = self._engine.sites
@@ -111,11 +111,14 @@ class Router(Settings):
         each change that was noticed. FileNotFoundError says that the vhost is gone. Called from
         ``van-files``, for all vhosts in turn, and from loading threads.
         """
-        return measure(self._layout.target(path), self._ignore)
+        return measure(self._rules.target(path), self._ignore)
 
     def get_isolation(self, path: Path) -> str:
-        """Return "auto", "imports" or "process" for the vhost at ``path``. From loading threads."""
-        return self.isolation
+        """Return "auto", "imports" or "process" for the vhost at ``path``. From loading threads.
+
+        By default that is the setting, of the router or of the vhost.
+        """
+        return self._rules.granted(path).settings.isolation
 
     def get_python(self, path: Path) -> Path:
         """Return the interpreter of the vhost's worker process. Called from loading threads.

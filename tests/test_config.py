@@ -143,6 +143,11 @@ def test_what_the_manual_shows_is_right(tmp_path: Path, text: str) -> None:
     assert Router.from_config(written(tmp_path, text)).base_path == "/var/www"
 
 
+@pytest.mark.parametrize("text", examples("/var/www/[^\n]*/van.toml"))
+def test_what_the_manual_shows_of_a_site_is_right(text: str) -> None:
+    assert config.parse(text, "van.toml", settings.site_checks())
+
+
 @pytest.mark.parametrize("name", ["limits", "sites"])
 def test_tables_are_given_to_a_constructor_too(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name}: .*no such key"):

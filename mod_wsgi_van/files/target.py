@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -26,26 +27,35 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The names in every vhost's directory; all relative to that directory."""
+    """The names in every vhost's directory; all relative to that directory.
+
+    ``further``: files that count as its code wherever they lie.
+    """
 
     wsgi_dir: str
     venv_name: str
-    watch_paths: tuple[str, ...] = ()
+    further: tuple[str, ...] = ()
 
     def wsgi(self, path: str | os.PathLike[str]) -> str:
         """Return the absolute path of the wsgi directory, symlinks and all."""
         return os.path.join(os.path.abspath(path), self.wsgi_dir)
 
-    def target(self, path: str | os.PathLike[str], files: tuple[str, ...] = ()) -> Target:
+    def target(
+        self,
+        path: str | os.PathLike[str],
+        watch_paths: Sequence[str] = (),
+        ignored: Sequence[str] = (),
+    ) -> Target:
         """Return what decides the code of the vhost at ``path``.
 
-        ``files``: what the traceback of a failed attempt named. The environment counts as what its
-        pyvenv.cfg says and where that is: replaced or made anew it is another one, while what is
-        installed into it is never walked.
+        The environment counts as what its pyvenv.cfg says and where that is: replaced or made anew
+        it is another one, while what is installed into it is never walked.
         """
         top = os.path.abspath(path)
+        names = (os.path.join(self.venv_name, "pyvenv.cfg"), *self.further)
         return Target(
             path=self.wsgi(path),
-            trees=tuple(os.path.join(top, further) for further in self.watch_paths),
-            files=(os.path.join(top, self.venv_name, "pyvenv.cfg"), *files),
+            trees=tuple(os.path.join(top, further) for further in watch_paths),
+            files=tuple(os.path.join(top, name) for name in names),
+            ignored=tuple(ignored),
         )

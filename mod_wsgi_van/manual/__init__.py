@@ -55,7 +55,13 @@ def settings() -> str:
     for each in fields(Settings):
         default = repr(each.default).replace("'", '"')
         of = ", of workers" if each.metadata["scope"] == "process" else ""
-        kind = f"{each.metadata['unit']}{of}, default `{default}`"
+        site = each.metadata["site"]
+        sites = (
+            f", a site's as `{site}`"
+            if site not in ("", each.name)
+            else ", a site's too" * bool(site)
+        )
+        kind = f"{each.metadata['unit']}{of}{sites}, default `{default}`"
         items.append(_item(f"`{each.name}` ({kind}): {each.metadata['help']}."))
     return "".join(items)
 

@@ -234,6 +234,9 @@ class Attempts:
             self._retiring.announce(site, old)
             del old
         saying.loaded(site.host, outcome, before, took)
+        if outcome.capped != site.capped:
+            site.capped = outcome.capped
+            saying.capped(site.host, outcome.capped)
         if moved:
             saying.moved(site.host, outcome.choice)
         if after is not None and state.same_release(after):

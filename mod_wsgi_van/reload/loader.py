@@ -18,11 +18,13 @@ from typing import Protocol, TypeVar
 from mod_wsgi_van.errors import HookFailed
 from mod_wsgi_van.files.chain import identify, resolve
 from mod_wsgi_van.files.reading import is_missing, unreadable
-from mod_wsgi_van.files.target import Layout, Target
+from mod_wsgi_van.files.target import Target
 from mod_wsgi_van.files.version import Version, points
 from mod_wsgi_van.isolation.choice import Choice, choose
 from mod_wsgi_van.isolation.contract import Instance, Isolation, Source
-from mod_wsgi_van.settings import ISOLATION
+from mod_wsgi_van.reload.entry import entry
+from mod_wsgi_van.reload.rules import Rules
+from mod_wsgi_van.settings import ISOLATION, Settings
 from mod_wsgi_van.sites.release import Lease, Release, State
 from mod_wsgi_van.sites.site import Site
 
@@ -58,6 +60,7 @@ class Outcome:
     instance: Instance
     state: State
     choice: Choice
+    capped: tuple[str, ...]  # what the site asked for and did not get
 
     def release(self) -> Release:
         state, lease = self.state, Lease(self.state.directory)
@@ -72,47 +75,47 @@ class Loader:
     def __init__(
         self,
         hooks: Hooks,
-        layout: Layout,
+        rules: Rules,
         isolations: Mapping[str, Callable[[], Isolation]],
         *,
         asks: bool,
     ) -> None:
         self.asks = asks  # get_version is an override, of which no event tells
         self._hooks = hooks
-        self._layout = layout
+        self._rules = rules
         self._makers = isolations
         self._isolations: dict[str, Isolation] = {}
         self._lock = threading.Lock()  # guards _isolations
 
     def wsgi(self, path: Path) -> str:
         """Return the absolute path of the wsgi directory, symlinks and all."""
-        return self._layout.wsgi(path)
+        return self._rules.wsgi(path)
 
     def target(self, path: Path, files: tuple[str, ...] = ()) -> Target:
-        """Return what to watch for a vhost; see Layout."""
-        return self._layout.target(path, files)
+        """Return what to watch for a vhost; see Rules."""
+        return self._rules.target(path, files)
 
     def way(self, path: Path) -> Target:
         """Return what to watch for a vhost that is not there."""
-        return Target(self._layout.wsgi(path), tree=False)
+        return Target(self._rules.wsgi(path), tree=False)
 
     def exists(self, path: Path) -> bool | None:
         """Whether there is such a vhost; None when that cannot be told."""
         try:
-            return stat.S_ISDIR(os.stat(self._layout.wsgi(path)).st_mode)
+            return stat.S_ISDIR(os.stat(self._rules.wsgi(path)).st_mode)
         except OSError as error:
             return False if is_missing(error) else None
 
     def leads_to(self, path: Path) -> str:
         """Return what the wsgi directory resolves to now, "" where that does not exist."""
-        return resolve(self._layout.wsgi(path)).end
+        return resolve(self._rules.wsgi(path)).end
 
     def measure(self, path: Path, files: tuple[str, ...] = (), tries: int = _TRIES) -> State:
         """Measure what would be loaded now; again, ``tries`` times at most, if swapped meanwhile.
 
         Raises Missing, or HookFailed when get_version raises for another reason.
         """
-        identity = identify(self._layout.wsgi(path))  # first: what is older only costs a look
+        identity = identify(self._rules.wsgi(path))  # first: what is older only costs a look
         try:
             # The version before the directory: a swap in between then looks like a change that
             # is still to come. The other way round it would never be noticed.
@@ -130,15 +133,15 @@ class Loader:
             if isinstance(error, OSError) and isinstance(error.filename, str):
                 raise unreadable(error.filename, error) from error
             raise HookFailed(f"get_version({str(path)!r}) raised {error!r}") from error
-        has_venv = os.path.isdir(os.path.join(path, self._layout.venv_name))
+        has_venv = os.path.isdir(os.path.join(path, self._rules.venv_name))
         return State(version, directory, points(files), identity, has_venv)
 
     def _directory(self, version: object, path: Path) -> str:
         if isinstance(version, Version):
             return version.directory
-        chain = resolve(self._layout.wsgi(path))
+        chain = resolve(self._rules.wsgi(path))
         if chain.error:
-            raise OSError(chain.error, os.strerror(chain.error), self._layout.wsgi(path))
+            raise OSError(chain.error, os.strerror(chain.error), self._rules.wsgi(path))
         if not os.path.isdir(chain.end):
             raise Missing(path)
         return chain.end
@@ -146,21 +149,28 @@ class Loader:
     def load(self, site: Site, state: State) -> Outcome:
         """Load what ``state`` was measured of; raises LoadError."""
         path = site.path
-        source = self._source(site.host, path, state.directory)
+        granted = self._rules.for_release(path)
+        source = self._source(site.host, path, state.directory, granted.settings)
         setting = _ask("get_isolation", self._isolation_of, path)
         choice = choose(source, setting, goes_on=site.goes_on)
         source = replace(source, pure=choice.pure)
-        return Outcome(self._isolation(choice.isolation).load(source), state, choice)
+        instance = self._isolation(choice.isolation).load(source)
+        return Outcome(instance, state, choice, granted.capped)
 
-    def _source(self, host: str, path: Path, directory: str) -> Source:
+    def _source(self, host: str, path: Path, directory: str, settings: Settings) -> Source:
         hooks = self._hooks
+        taken = entry(settings.entry, hooks.module_name, hooks.object_name, directory)
         return Source(
             host=host,
             directory=directory,
-            venv=_physical(path / self._layout.venv_name),
+            venv=_physical(path / self._rules.venv_name),
             site_packages=_ask("get_venv_paths", self._venv_paths, path),
-            module_name=hooks.module_name,
-            object_name=hooks.object_name,
+            module_name=taken.module,
+            object_name=taken.name,
+            second_name=taken.second,
+            factory=taken.factory,
+            env=settings.env,
+            settings=settings,
             python=_ask("get_python", lambda path: os.path.abspath(hooks.get_python(path)), path),
         )
 

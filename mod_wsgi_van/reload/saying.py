@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from mod_wsgi_van.errors import LoadError
+from mod_wsgi_van.errors import BadSettings, LoadError
 from mod_wsgi_van.files.version import MOST, Version
 from mod_wsgi_van.isolation.choice import Choice
 from mod_wsgi_van.reload.loader import Outcome
@@ -18,7 +18,8 @@ def loaded(host: str, outcome: Outcome, before: State | None, took: float) -> No
     """Log a load or a reload of ``took`` ms, and what an operator should know of it."""
     choice, state, version = outcome.choice, outcome.state, outcome.state.version
     if before is None:
-        log.info("%s: loaded %s in %.0f ms (%s)", host, state.directory, took, choice.reason)
+        why = f"{outcome.instance.entry}; {choice.reason}"
+        log.info("%s: loaded %s in %.0f ms (%s)", host, state.directory, took, why)
     elif before.directory != state.directory:
         log.info("%s: reloaded in %.0f ms: %s -> %s", host, took, before.directory, state.directory)
     else:
@@ -49,12 +50,19 @@ def moved(host: str, choice: Choice) -> None:
     log.warning("%s: runs in %s from now on: %s", host, where, choice.reason)
 
 
+def capped(host: str, capped: tuple[str, ...]) -> None:
+    """Log what a site asked for and did not get."""
+    text = "%s: VAN042: its van.toml or shared/.env asks for what its administrator decides: %s"
+    if capped:
+        log.warning(text, host, "; ".join(capped))
+
+
 def failed(site: Site, error: LoadError, wsgi: str) -> None:
     log.error(
         "%s; %s until something changes in %s%s",
         error.of(site.host),
         _outcome(site, 500),
-        wsgi,
+        error.files[0] if isinstance(error, BadSettings) else wsgi,
         "\n" + error.details.rstrip() if error.details else "",
     )
 

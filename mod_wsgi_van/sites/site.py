@@ -64,6 +64,7 @@ class Site:
         "_going",
         "attempt",
         "attempts",
+        "capped",
         "files",
         "host",
         "key",
@@ -87,6 +88,7 @@ class Site:
         self.stranger = False  # there is no such directory as far as anybody knows
         # Releases in a row that went on when they were retired; of the threads that retire them.
         self._going = 0
+        self.capped: tuple[str, ...] = ()  # said of the last release; of the loading threads
         self.own_changes = 0  # loads in a row that changed their own files; the reload thread's
         # What the watcher knows it by. Of its own for every site, so that removing an evicted one
         # cannot take away the watches of its successor, whatever the order of two threads.

@@ -51,6 +51,11 @@ class Sites:
                 self._by_key[site.key] = site
             return site
 
+    def host(self, path: Path) -> str:
+        """Return the name of the site at ``path``, "" where there is none."""
+        site = self._sites.get(path)
+        return site.host if site is not None else ""
+
     def remember(self, header: str, site: Site) -> None:
         """Let ``header`` lead to ``site`` without being parsed.
 

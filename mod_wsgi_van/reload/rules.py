@@ -1,0 +1,64 @@
+"""The layout of each site, and the settings that hold there: the router's with the site's own.
+
+Called from loading threads and ``van-files``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from mod_wsgi_van.errors import LoadError
+from mod_wsgi_van.files.own import NAME, SECRETS, OwnFiles, secrets
+from mod_wsgi_van.files.target import Layout, Target
+from mod_wsgi_van.isolation.variables import passed_on
+from mod_wsgi_van.limits import Granted, grant
+from mod_wsgi_van.settings import Settings
+
+
+class Rules:
+    """``host`` tells the name of the site at a path, "" where there is none."""
+
+    def __init__(self, settings: Settings, host: Callable[[Path], str]) -> None:
+        self.venv_name = settings.venv_name
+        self._settings = settings
+        self._host = host
+        self._layout = Layout(settings.wsgi_dir, settings.venv_name, (NAME, SECRETS))
+        self._own = OwnFiles()
+
+    def wsgi(self, path: Path) -> str:
+        """Return the absolute path of the wsgi directory, symlinks and all."""
+        return self._layout.wsgi(path)
+
+    def target(self, path: Path, files: tuple[str, ...] = ()) -> Target:
+        """Return what decides the code of a site.
+
+        ``files``: what the traceback of a failed attempt named. While its van.toml is wrong the
+        site has no paths and ignored names of its own.
+        """
+        try:
+            settings = self.granted(path).settings
+        except LoadError:
+            settings = self._settings
+        ignored = settings.watch_ignore[len(self._settings.watch_ignore) :]
+        target = self._layout.target(path, settings.watch_paths, ignored)
+        return replace(target, files=(*target.files, *files))
+
+    def granted(self, path: Path) -> Granted:
+        """Return the settings of a site, without its secrets; raises errors.LoadError."""
+        return grant(self._settings, self._host(path), self._own.settings(path))
+
+    def for_release(self, path: Path) -> Granted:
+        """Return the settings of a site with all its variables; raises errors.LoadError.
+
+        What the daemon passes on to its workers is not for a site to set.
+        """
+        own = self._own.settings(path)
+        wanted = {**own.get("env", {}), **secrets(path)}
+        daemons = passed_on(self._settings.process_environ, os.environ).keys()
+        env = {name: value for name, value in wanted.items() if name not in daemons}
+        granted = grant(self._settings, self._host(path), {**own, "env": env} if wanted else own)
+        taken = (f"{name} is set by the daemon" for name in sorted(wanted.keys() & daemons))
+        return replace(granted, capped=(*granted.capped, *taken))
