@@ -47,6 +47,7 @@ def of_moment(at):
     local = time.localtime(at)
     yield tuple(local), local.tm_zone, local.tm_gmtoff
     yield time.ctime(at), time.strftime("%Z %z %H", local), time.mktime(local)
+    yield time.strftime("%s %%s", local)
     yield time.strftime("%Z", tuple(local)), time.strftime("%Z", tuple(local)[:8] + (-1,))
     for kind in (datetime.datetime,) if at == SECOND else (datetime.datetime, Own):
         naive = kind.fromtimestamp(at)
@@ -62,7 +63,7 @@ def of_wall(wall):
     at = datetime.datetime(*wall)
     yield at.timestamp(), at.replace(fold=1).timestamp()
     if wall[1] not in (3, 10):  # clocks are changed: versions of Python and of C libraries differ
-        yield time.mktime(at.timetuple()), offset(at.astimezone()), offset(at.astimezone(EAST))
+        yield time.mktime(at.timetuple()), at.strftime("%s"), offset(at.astimezone()), offset(at.astimezone(EAST))
     for summer in 0, 1:
         yield time.mktime((*wall, 0, 0, 0, 0)[:6] + (0, 0, summer))
     yield time.mktime((2026, 14, -3, 30, 61, 61, 0, 0, -1))

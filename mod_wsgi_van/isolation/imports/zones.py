@@ -63,6 +63,9 @@ def clock(system: System, names: Names) -> None:
             elif not getattr(fields[0], "tm_zone", None) and (summer := fields[0][8]) >= 0:
                 # C code would take the name from the process.
                 fields = (struct_time((*fields[0][:9], names["tzname"][summer > 0], 0)),)
+            if "%s" in format:  # seconds, which C code would count in the zone of the process
+                seconds = str(int(mktime(fields[0])))
+                format = "%%".join(part.replace("%s", seconds) for part in format.split("%%"))
         return c_strftime(format, *fields)
 
     put(system, names, "time", tzset, localtime, mktime, ctime, asctime, strftime)
