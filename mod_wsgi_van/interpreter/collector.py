@@ -122,8 +122,7 @@ class Collector:
 
     def _freeze(self, calm: Callable[[], bool]) -> None:
         for _ in range(_TRIES):
-            gc.collect()  # what is garbage already would be kept, and what that refers to
-            if calm():
+            if calm() and _collected() and calm():
                 contexts = self.instances(Context)
                 gc.freeze()
                 rejuvenate(contexts)  # those of the server's threads have to be found
@@ -158,6 +157,12 @@ class Collector:
     def _resume(self) -> None:
         if gc.get_threshold()[0] == _NEVER:  # else an application has set another meanwhile
             gc.set_threshold(self._threshold)
+
+
+def _collected() -> bool:
+    """What is garbage already would be frozen and kept, and what that refers to."""
+    gc.collect()
+    return True
 
 
 def _sifted(kind: type, generation: int) -> Iterator[tuple[bool, Any]]:

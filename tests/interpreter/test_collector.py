@@ -174,8 +174,10 @@ def test_what_is_frozen_is_left_alone_by_collections_but_for_full_ones_of_ours()
 
 def test_nothing_is_frozen_while_no_moment_is_calm() -> None:
     collector, ring = Collector(), Ring()
-    collector.freeze(lambda: False)
     ring.hand_over()
+    with collector.paused():
+        collector.freeze(lambda: False)
+        assert ring.seen() is not None, "nor collected"
     gc.collect()
     assert ring.seen() is None and collector.freezes == 0
 
