@@ -205,6 +205,49 @@ with warnings.catch_warnings(record=True) as caught:
     breakpoint()
 assert [one.filename for one in caught] == [__file__]
 """,
+    "names of codecs": """
+import codecs
+for name, error in (("utf-8\\0", ValueError), ("no such", LookupError), (5, TypeError)):
+    try:
+        codecs.lookup(name)
+    except error:
+        pass
+    else:
+        assert False, name
+assert codecs.lookup("UTF 8") is codecs.lookup("utf-8")
+""",
+    "help": """
+import contextlib, io
+out = io.StringIO()
+with contextlib.redirect_stdout(out):
+    help(len)
+assert "built-in function len" in out.getvalue()
+""",
+    "exit": """
+import sys
+try:
+    exit(3)
+except SystemExit as error:
+    assert error.code == 3 and not sys.stdin.closed
+""",
+    "a future of the loop that does not run": """
+import asyncio, threading
+seen = []
+def work():
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    seen.append(asyncio.Future().get_loop() is loop is asyncio.get_event_loop())
+    asyncio.set_event_loop(None)
+    loop.close()
+    try:
+        asyncio.Future()
+    except RuntimeError:
+        seen.append("none")
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+assert seen == [True, "none"], seen
+""",
     "no stream": """
 import sys
 stream = sys.stdout

@@ -17,6 +17,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
+from types import FunctionType
 from typing import Any
 
 from mod_wsgi_van.interpreter.leftovers import leave
@@ -321,23 +322,28 @@ def _pickle(system: System, names: Names) -> None:
 
 
 def _asyncio(system: System, names: Names) -> None:
-    """The C functions ask the policy of the ``asyncio`` that they were made with.
+    """C code asks a function of the daemon's ``asyncio`` for the policy, and keeps it: it asks.
 
-    They write down which task runs in a dictionary of theirs, where ``asyncio`` reads it.
+    C code writes down which task runs in a dictionary of its own, where ``asyncio`` reads it.
     """
     names["_current_tasks"] = internals.load_real("_asyncio")._current_tasks
-    running = names["_get_running_loop"]
+    kept = internals.load_real("asyncio.events").get_event_loop_policy
+    if kept.__defaults__ is None:
+        original = FunctionType(kept.__code__, kept.__globals__, kept.__name__)
+        kept.__defaults__ = (partial(_policy, original),)
+        kept.__code__ = _asking_for_policy.__code__
 
-    def get_event_loop() -> Any:
-        loop = running()
-        if loop is not None:
-            return loop
-        return system.import_module("asyncio.events").get_event_loop_policy().get_event_loop()
 
-    def _get_event_loop(stacklevel: int = 3) -> Any:
-        return get_event_loop()
+def _asking_for_policy(find: Any = None) -> Any:
+    return find()
 
-    put(system, names, "_asyncio", get_event_loop, _get_event_loop)
+
+def _policy(original: Callable[[], Any]) -> Any:
+    """Of the release whose code calls C code, which calls the function in the frame between."""
+    system = asking(3)
+    if system is None:
+        return original()
+    return system.import_module("asyncio.events").get_event_loop_policy()
 
 
 def _elementtree(system: System, names: Names) -> None:

@@ -85,13 +85,11 @@ def front(system: System, names: dict[str, Any]) -> None:
 
     def lookup(encoding: str, /) -> Any:
         """The release's own classes; the interpreter's table has those of the daemon."""
-        if type(encoding) is str:
-            function = system.import_module("encodings").search_function
-            found = system.call(function, encoding.lower().replace(" ", "-"))
-            if found is not None:
-                return found
-        found = _codecs.lookup(encoding)
-        if type(found) is _Dispatched and (found := _own(system, found.name)) is None:
+        found = _codecs.lookup(encoding)  # raises what the real function raises
+        if type(found) is not _Dispatched:
+            search = system.import_module("encodings").search_function
+            return system.call(search, encoding.lower().replace(" ", "-")) or found
+        if (found := _own(system, found.name)) is None:
             raise LookupError(f"unknown encoding: {encoding}")
         return found
 

@@ -75,6 +75,16 @@ def prepare(system: System) -> None:
         stream.write("\n")
         system.builtins["_"] = value
 
+    def help(*arguments: Any, **named: Any) -> None:
+        """The daemon's writes to the daemon's ``sys.stdout``."""
+        system.import_module("pydoc").help(*arguments, **named)
+
+    def exit(code: Any = None) -> None:
+        """The daemon's closes the daemon's ``sys.stdin``."""
+        raise SystemExit(code)
+
+    put(system, system.builtins, "builtins", help, exit)
+    system.builtins["quit"] = system.builtins["exit"]
     put(system, private, "sys", displayhook)
     private["__displayhook__"] = private["displayhook"]
     private["breakpointhook"] = private["__breakpointhook__"] = _Breakpoint(system)
