@@ -9,7 +9,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from mod_wsgi_van.isolation.contract import Source
-from mod_wsgi_van.isolation.imports import internals, library, strays, streams
+from mod_wsgi_van.isolation.imports import internals, library, strays, streams, zones
 from mod_wsgi_van.isolation.imports.extensions import private_imp
 from mod_wsgi_van.isolation.imports.importing import make_find_and_load, make_import
 from mod_wsgi_van.isolation.imports.optional import leave_out
@@ -29,6 +29,7 @@ def build(source: Source) -> System:
     try:
         system = System(source.host, source.directory, modules)
         system.environ.update((os.fsencode(k), os.fsencode(v)) for k, v in source.env.items())
+        zones.settle(system)
         system.sys = private_sys(source, modules)
         _build_importlib(system, modules)
         leave_out(system.importlib.external, source.pure)

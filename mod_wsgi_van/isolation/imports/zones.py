@@ -37,10 +37,8 @@ def clock(system: System, names: Names) -> None:
     c_strftime, struct_time = names["strftime"], names["struct_time"]
 
     def tzset() -> None:
-        system.zone = _zone(system.environ)
+        settle(system)
         names.update(_constants(system.zone))
-        if system.zone is not None:
-            dates.replace_methods()
 
     def localtime(seconds: Any = None, /) -> Any:
         found = c_localtime(seconds)  # raises what the real function raises
@@ -69,10 +67,21 @@ def clock(system: System, names: Names) -> None:
         return c_strftime(format, *fields)
 
     put(system, names, "time", tzset, localtime, mktime, ctime, asctime, strftime)
+    if system.zone is not None:
+        names.update(_constants(system.zone))
+
+
+def settle(system: System) -> None:
+    """Let a release have the zone that its environment says now."""
+    system.zone = _zone(system.environ)
+    if system.zone is not None:
+        dates.replace_methods()
 
 
 def _zone(environ: Mapping[bytes, bytes]) -> Any:
     """The zone that ``TZ`` names; None when that is the zone of the process."""
+    if environ.get(b"TZ") == os.environb.get(b"TZ"):
+        return None
     descriptions = _descriptions(environ)
     if descriptions == _descriptions(os.environb):
         return None
