@@ -211,6 +211,17 @@ class Router(Settings):
 
     # Life
 
+    def load(self, host_name: str) -> bool:
+        """Load a vhost as its first request would; whether it can answer. From any thread.
+
+        Waits for load_timeout at most; why it cannot answer is in the log. Raises errors.BadHost,
+        errors.WatchError, and RuntimeError when no thread is to be had.
+        """
+        host = normalise(host_name)
+        self._engine.start({})
+        _, release = self._engine.release(host, Path(self.get_server_path(host)))
+        return isinstance(release, Release)
+
     def shutdown(self) -> None:
         """End the threads and run the exit handlers of all releases.
 

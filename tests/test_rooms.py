@@ -13,7 +13,18 @@ STANDALONE = "mod_wsgi_van.isolation.process.worker"  # a script for the Pythons
 
 # Floors, from the ground up: a room may import from its own floor and from those below.
 FLOORS = [
-    {"wsgi", "errors", "codes", "hosts", "answers", "checks", "settings", "config", "limits"},
+    {
+        "wsgi",
+        "errors",
+        "codes",
+        "hosts",
+        "answers",
+        "blocks",
+        "checks",
+        "settings",
+        "config",
+        "limits",
+    },
     {"interpreter", "files"},
     {"watch", "isolation"},
     {"sites"},

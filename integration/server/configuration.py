@@ -57,16 +57,16 @@ def configuration(
         ("/var/www", str(layout.base)),
         ("/etc/mod_wsgi_van", str(layout.etc)),
         ("/opt/mod_wsgi_van", str(flavour.home)),
+        ("/var/log/apache2", str(layout.root)),
         ("*:80>", f"*:{layout.port}>"),
     )
     return surroundings(layout, flavour, LOADED + modules) + site
 
 
 def write_wsgi_file(layout: Layout, settings: str = "", changes: Changes = ()) -> None:
-    """The manual's wsgi file, with further ``settings`` for the Router."""
-    base = f'"{layout.base}"'
-    text = pages.replaced(pages.block(pages.WSGI), *changes)
-    text = pages.replaced(text, ('"/var/www"', f"{base}, {settings}" if settings else base))
+    """The manual's wsgi file, with the settings in the script."""
+    call = f'Router(base_path="{layout.base}"{", " if settings else ""}{settings})'
+    text = pages.replaced(pages.block(pages.WSGI), ("Router.from_config()", call), *changes)
     layout.etc.mkdir(exist_ok=True)
     (layout.etc / "app.wsgi").write_text(text)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from mod_wsgi_van.cli import demo, options, pages, serve
+from mod_wsgi_van.cli import administering, demo, options, pages, serve
 from mod_wsgi_van.cli.interruption import Interruption
 from mod_wsgi_van.settings import Settings
 
@@ -117,3 +117,8 @@ def _completion(shell: str) -> None:
     kind = get_completion_class(shell)
     assert kind is not None
     click.echo(kind(group, {}, _NAME, "_MOD_WSGI_VAN_COMPLETE").source())
+
+
+group.add_command(administering.setup_command)
+group.add_command(administering.config_command)
+group.add_command(administering.doctor_command)

@@ -2,7 +2,8 @@
 
 A page begins with ``# Title`` and a sentence that says what the page is for. What stands between
 ``<!-- settings -->``, ``<!-- codes -->``, ``<!-- symptoms -->``, ``<!-- fitting -->`` or
-``<!-- unfit -->`` and ``<!-- end -->`` is made from the tables in the code;
+``<!-- unfit -->`` and ``<!-- end -->`` is made from the tables in the code, and so are the blocks
+that ``setup`` writes;
 ``python -m mod_wsgi_van.manual`` writes it anew.
 """
 
@@ -15,6 +16,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import fields
 from importlib.resources import files
 
+from mod_wsgi_van import blocks
+from mod_wsgi_van.blocks import Installation
 from mod_wsgi_van.codes import CODES
 from mod_wsgi_van.isolation.tested import FITS, FITS_PURE, Trial, trials
 from mod_wsgi_van.settings import Settings
@@ -22,6 +25,9 @@ from mod_wsgi_van.settings import Settings
 _WIDTH = 100
 _PART = re.compile(
     r"(<!-- (settings|codes|symptoms|fitting|unfit) -->\n).*?(<!-- end -->)", re.DOTALL
+)
+_BLOCK = re.compile(
+    r"(<!-- (wsgi|apache:daemon|apache:tls|apache:embedded) -->\n```\w+\n).*?```", re.DOTALL
 )
 
 
@@ -46,7 +52,20 @@ def generated(text: str) -> str:
         "fitting": fitting,
         "unfit": unfit,
     }
-    return _PART.sub(lambda part: f"{part[1]}\n{parts[part[2]]()}\n{part[3]}", text)
+    text = _PART.sub(lambda part: f"{part[1]}\n{parts[part[2]]()}\n{part[3]}", text)
+    return _BLOCK.sub(lambda part: f"{part[1]}{_block(part[2])}```", text)
+
+
+def _block(name: str) -> str:
+    """What ``setup`` writes, as the manual shows it."""
+    if name == "wsgi":
+        return blocks.wsgi_file()
+    if name == "apache:daemon":
+        return blocks.apache(Installation())
+    if name == "apache:embedded":
+        return blocks.embedded(Installation())
+    text = blocks.apache(Installation(tls="certbot"))
+    return text[text.index("<VirtualHost") :]
 
 
 def settings() -> str:

@@ -1,0 +1,144 @@
+"""The commands setup, config and doctor."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+import sys
+from collections.abc import Iterable
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+from mod_wsgi_van import blocks
+from mod_wsgi_van.blocks import Installation
+from mod_wsgi_van.cli import doctor, setup
+from mod_wsgi_van.cli.doctor.finding import Finding, State
+
+_DEFAULT = Installation()
+_CONFIG = ("apache", "systemd", "logrotate")
+
+
+@click.command("setup")
+@click.option("--domain", required=True, help="its sites are DOMAIN and *.DOMAIN")
+@click.option("--base", default=_DEFAULT.base, help=f"their directory (default: {_DEFAULT.base})")
+@click.option(
+    "--tls",
+    default="none",
+    metavar="certbot|mod_md|CERTIFICATE,KEY|none",
+    help="where HTTPS has its certificate from (default: none, HTTP only)",
+)
+@click.option("--email", default="", help="whom Let's Encrypt may write to")
+@click.option("--dry-run", is_flag=True, help="show every step and file, change nothing")
+@click.option("--undo", is_flag=True, help="take back what setup made and nobody changed since")
+def setup_command(
+    domain: str, base: str, tls: str, email: str, dry_run: bool, undo: bool
+) -> int | None:
+    """Configure Apache on Debian or Ubuntu, make a first site and fetch its page. As root.
+
+    No file is changed that setup did not write itself. It can be run again. When a step fails, all
+    of them are taken back.
+    """
+    plan = setup.Plan(_installation(domain, base, tls, email), click.echo)
+    if undo:
+        setup.take_back(plan)
+        return None
+    if dry_run:
+        setup.show(plan)
+        return None
+    setup.make(plan)
+    click.echo()
+    status = _tell(doctor.examine(doctor.Scope()), quiet=True)
+    scheme = "http" if plan.of.tls == "none" else "https"
+    click.echo(f"\n{scheme}://{plan.host}/ is served from {base}/{plan.host}.")
+    click.echo(f"The next site: mkdir -p {base}/NAME.{domain}/wsgi, and an app.py there.")
+    return 1 if status == 1 else 0
+
+
+def _installation(domain: str, base: str, tls: str, email: str) -> Installation:
+    certificate, comma, key = tls.partition(",")
+    try:
+        if tls == "files":
+            raise ValueError("--tls CERTIFICATE,KEY names two files")
+        return Installation(
+            domain=domain,
+            base=base.rstrip("/"),
+            home=sys.prefix,
+            email=email,
+            tls="files" if comma else tls,
+            certificate=certificate if comma else "",
+            key=key,
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
+@click.command("config")
+@click.argument("block", type=click.Choice(_CONFIG))
+@click.option("--domain", default=_DEFAULT.domain)
+@click.option("--base", default=_DEFAULT.base)
+@click.option("--tls", default="none", metavar="certbot|mod_md|CERTIFICATE,KEY|none")
+@click.option("--email", default="")
+def config_command(block: str, domain: str, base: str, tls: str, email: str) -> None:
+    """Print a block of configuration, for those who place it themselves.
+
+    apache: sites-available/van.conf; systemd: apache2.service.d/van.conf; logrotate: in place of
+    Debian's rules, so that the nightly rotation keeps the daemon process.
+    """
+    of = _installation(domain, base, tls, email)
+    texts = {"apache": blocks.apache, "logrotate": blocks.logrotate}
+    click.echo(texts[block](of) if block in texts else blocks.systemd(), nl=False)
+
+
+@click.command("doctor")
+@click.argument("sites", metavar="[SITE]...", nargs=-1)
+@click.option("--load", is_flag=True, help="load each site, in a process of its own")
+@click.option("--json", "as_json", is_flag=True, help="one JSON object for each check, a line each")
+@click.option("--config", metavar="FILE", help="van.toml in place of the daemon's")
+@click.option(
+    "--apache", default="apache2ctl", metavar="COMMAND", help="how to ask Apache (apache2ctl)"
+)
+def doctor_command(
+    sites: tuple[str, ...], load: bool, as_json: bool, config: str | None, apache: str
+) -> int:
+    """Check what keeps sites from being served; with SITE, of these alone. Best run as root.
+
+    Exit status 0: all is well, 1: a problem, 2: warnings only.
+    """
+    findings = doctor.examine(doctor.Scope(sites, load, tuple(shlex.split(apache)), config))
+    return _json(findings) if as_json else _tell(findings)
+
+
+def _json(findings: Iterable[Finding]) -> int:
+    states: set[State] = set()
+    for each in findings:
+        states.add(each.state)
+        click.echo(json.dumps(dataclasses.asdict(each)))
+    return _status(states)
+
+
+def _tell(findings: Iterable[Finding], quiet: bool = False) -> int:
+    console = Console(highlight=False, soft_wrap=True)
+    colours = {"ok": "green", "warning": "yellow", "problem": "red"}
+    states: set[State] = set()
+    count = 0
+    for each in findings:
+        states.add(each.state)
+        count += 1
+        if quiet and each.state == "ok":
+            continue
+        what = f"{each.site}: {each.check}" if each.site else each.check
+        colour = colours[each.state]
+        console.print(f"Checking whether {escape(what)} ... [{colour}]{each.state}[/{colour}]")
+        if each.says:
+            console.print(f"    {escape(each.says)}")
+            console.print(f"    to do: {escape(each.remedy)}")
+    if states <= {"ok"}:
+        console.print(f"All {count} checks are well.")
+    return _status(states)
+
+
+def _status(states: set[State]) -> int:
+    return 1 if "problem" in states else 2 if "warning" in states else 0
