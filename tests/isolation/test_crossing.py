@@ -696,6 +696,7 @@ def other(load_site: Load) -> ImportsInstance:
     return load_site("other.test")
 
 
+@pytest.mark.filterwarnings(r"ignore:'asyncio\..*olicy' is deprecated")  # from Python 3.14 on
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 def test_stays_with_the_site(way: Way, load_site: Load, other: ImportsInstance) -> None:
     site = load_site("site.test")
