@@ -761,6 +761,12 @@ CROSSES = {
         "len(str(10**5000)) == 5001",
         "sys.set_int_max_str_digits(4300)",
     ),
+    "sys.monitoring": (
+        "sys",
+        "sys.monitoring.use_tool_id(4, 'mine')",
+        "sys.monitoring.get_tool(4) == 'mine'",
+        "",  # the end of the release
+    ),
     "os.umask": ("os", "os.umask(0o77)", "[os.umask(0o77)] == [0o77]", "os.umask(0o22)"),
     "os.chdir": ("os", "os.chdir('/proc')", "os.getcwd() == '/proc'", "os.chdir('{0}')"),
     "resource.setrlimit": (
@@ -788,6 +794,8 @@ CROSSES = {
 def test_reaches_others_and_the_manual_says_so(
     name: str, load_site: Load, other: ImportsInstance
 ) -> None:
+    if name == "sys.monitoring" and sys.version_info < (3, 12):
+        pytest.skip("Python 3.11 has none")
     modules, do, look, back = CROSSES[name]
     site = load_site("site.test")
     looking = f"import {modules}\nseen = {look}"
@@ -870,6 +878,38 @@ def test_hook_is_not_called_for_others(
         assert asked(site, seen) == before
     finally:
         site.retire()
+
+
+TOOL = """
+import builtins, sys
+builtins.seen = []
+sys.monitoring.use_tool_id(4, "mine")
+start = sys.monitoring.events.PY_START
+sys.monitoring.register_callback(4, start, lambda code, at: builtins.seen.append(code.co_name))
+sys.monitoring.set_events(4, start)
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="Python 3.11 has neither")
+def test_tracing_all_threads_and_tools_that_monitor(
+    load_site: Load, other: ImportsInstance
+) -> None:
+    site = load_site("site.test")
+    all_threads = "import threading\nthreading.settrace_all_threads(lambda *a: None)"
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result()
+        asked(site, all_threads)
+        assert pool.submit(sys.gettrace).result() is None
+    undo()
+    asked(site, TOOL)
+    theirs = "def theirs(): pass\ntheirs()\n"
+    asked(other, theirs), run(theirs)
+    names = asked(site, "def own(): pass\nown()\nimport builtins\nseen = builtins.seen")
+    assert "'own'" in names and "'theirs'" not in names
+    tool = "import sys\nseen = sys.monitoring.get_tool(4)"
+    assert run(tool) == "'mine'"
+    site.retire()
+    assert run(tool) == "None"
 
 
 def test_the_daemon_called_by_a_site_runs_code_of_its_own(

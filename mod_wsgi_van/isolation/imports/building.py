@@ -9,7 +9,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from mod_wsgi_van.isolation.contract import Source
-from mod_wsgi_van.isolation.imports import internals, library, strays, streams, zones
+from mod_wsgi_van.isolation.imports import internals, library, monitoring, strays, streams, zones
 from mod_wsgi_van.isolation.imports.extensions import private_imp
 from mod_wsgi_van.isolation.imports.importing import make_find_and_load, make_import
 from mod_wsgi_van.isolation.imports.optional import leave_out
@@ -38,6 +38,7 @@ def build(source: Source) -> System:
         limit_recursion(system)
         switches(system)
         strays.sys_state(system)
+        monitoring.prepare(system)
         main = ModuleType("__main__")
         vars(main)["__builtins__"] = system.builtins
         system.place("__main__", main)

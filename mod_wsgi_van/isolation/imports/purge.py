@@ -10,6 +10,7 @@ import linecache
 import sys
 from collections.abc import Callable
 
+from mod_wsgi_van.isolation.imports.monitoring import forget_tools
 from mod_wsgi_van.isolation.imports.private_sys import forget_limit
 from mod_wsgi_van.isolation.imports.system import System
 
@@ -18,7 +19,7 @@ Report = Callable[[str], None]
 
 def purge(system: System, report: Report) -> None:
     """Undo what code of the release registered; ``report`` logs the exception being handled."""
-    for forget in (_registries, _prototypes, _lines, forget_limit):
+    for forget in (_registries, _prototypes, _lines, forget_tools, forget_limit):
         try:
             forget(system)
         except Exception:

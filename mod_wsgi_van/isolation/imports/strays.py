@@ -72,6 +72,8 @@ def _tracing(
 
     set_function.__name__, get_function.__name__ = f"set{kind}", f"get{kind}"
     put(system, names, "sys", set_function, get_function)
+    if (in_all := f"_set{kind}allthreads") in names:  # from Python 3.12 on, of all releases too
+        names[in_all] = names[f"set{kind}"]
 
 
 def decimal(system: System, names: Names) -> None:

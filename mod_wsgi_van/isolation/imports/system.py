@@ -57,6 +57,7 @@ class System:
         self.collections: list[Any] = []  # gc.callbacks
         self.audit_hooks: list[Any] = []
         self.locale: list[tuple[int, str]] = []  # set by the release, in this order
+        self.tools: set[int] = set()  # of sys.monitoring
         self.zone: tzinfo | None = None  # set by the release; None is that of the process
 
     def place(self, name: str, module: Any) -> None:
