@@ -22,7 +22,7 @@ def prepare(system: System) -> None:
     names = vars(view)
     names.update(vars(_real))
 
-    class Own:
+    class Told:
         """What the interpreter calls in place of a function of the release."""
 
         def __init__(self, function: Callable[..., Any]) -> None:
@@ -47,7 +47,7 @@ def prepare(system: System) -> None:
         system.tools.discard(tool_id)
 
     def register_callback(tool_id: int, event: int, function: Any, /) -> Any:
-        own = None if function is None else Own(function)
+        own = None if function is None else Told(function)
         before = _real.register_callback(tool_id, event, own)
         return getattr(before, "function", before)
 
