@@ -216,7 +216,8 @@ def test_a_connection_that_a_request_uses_stays_open(
         "def answer():\n"
         f"    open({str(begun)!r}, 'w').close()\n"
         f"    while not os.path.exists({str(gate)!r}): time.sleep(0.005)\n"
-        "    return str(connection.execute('select 7').fetchone())\n",
+        "    try: return str(connection.execute('select 7').fetchone())\n"
+        "    finally: connection.close()\n",
     )
     answers: list[str] = []
     request = threading.Thread(target=lambda: answers.append(get(loaded)))

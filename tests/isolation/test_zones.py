@@ -31,6 +31,7 @@ ZONES = (
     "AEST-10AEDT-11,M10.5.0,M3.5.0",
     "<+03>-3",
     "/usr/share/zoneinfo/Asia/Tokyo",
+    "Nowhere/There",
 )
 
 # What depends on the local time; for moments in winter, in summer, and when clocks are changed.

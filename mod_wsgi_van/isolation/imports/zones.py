@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta, tzinfo
@@ -93,11 +94,13 @@ def _zone(environ: Mapping[bytes, bytes]) -> Any:
 
 def _descriptions(environ: Mapping[bytes, bytes]) -> list[bytes]:
     """The contents of a file, or else what the name may say as a rule."""
-    name = environ.get(b"TZ", b"/etc/localtime").removeprefix(b":") or b"UTC"
+    name = environ.get(b"TZ", b"/etc/localtime").removeprefix(b":") or b"Universal"
     path = Path(os.fsdecode(os.path.join(environ.get(b"TZDIR", _DIRECTORY), name)))
     with contextlib.suppress(OSError), path.open("rb") as file:
         return [file.read(1 << 20)]
-    return [_FOR_ALL_TIMES % rule for rule in (name, name + _USUAL)]
+    # Debian has few files without tzdata-legacy: what begins like a name is one, of UTC.
+    named = [begin[0] + b"0"] if (begin := re.match(b"[A-Za-z]{3,}", name)) else []
+    return [_FOR_ALL_TIMES % rule for rule in (name, name + _USUAL, *named)]
 
 
 def _constants(zone: tzinfo | None) -> Names:
