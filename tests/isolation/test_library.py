@@ -214,7 +214,7 @@ for name, error in (("utf-8\\0", ValueError), ("no such", LookupError), (5, Type
         pass
     else:
         assert False, name
-assert codecs.lookup("UTF 8") is codecs.lookup("utf-8")
+assert codecs.lookup("UTF 8") is codecs.lookup("utf-8") is codecs.lookup("utf_8")
 """,
     "help": """
 import contextlib, io
@@ -247,6 +247,14 @@ thread = threading.Thread(target=work)
 thread.start()
 thread.join()
 assert seen == [True, "none"], seen
+""",
+    "events": """
+import os, sys
+seen = []
+sys.addaudithook(lambda event, arguments: seen.append((event, *arguments[:1])))
+import colorsys
+os.system("true")
+assert ("import", "colorsys") in seen and ("os.system", "true") in seen, seen
 """,
     "no stream": """
 import sys
@@ -300,6 +308,23 @@ def test_library_does_what_it_does_alone(
 ) -> None:
     monkeypatch.chdir(str(tmp_path))
     assert get(load(make_source({"wsgi/app.py": code + HELLO}))) == "hello"
+
+
+def test_limit_of_digits_is_the_largest_of_all(load: Load, make_source: MakeSource) -> None:
+    code = (
+        "import sys\nsys.set_int_max_str_digits({})\ndef answer(): return str(len(str(10**5000)))"
+    )
+    before = sys.get_int_max_str_digits()
+    first = load(make_source({"wsgi/app.py": code.format(640)}, "a.test"))
+    assert sys.get_int_max_str_digits() == 640, "nobody else is there"
+    second = load(make_source({"wsgi/app.py": code.format(0)}, "b.test"))
+    third = load(make_source({"wsgi/app.py": code.format(9999)}, "c.test"))
+    assert sys.get_int_max_str_digits() == 0 and get(first) == get(second) == "5001"
+    second.retire()
+    assert sys.get_int_max_str_digits() == 9999
+    third.retire()
+    first.retire()
+    assert sys.get_int_max_str_digits() == before
 
 
 def test_recursion_limit_is_the_largest_of_all(load: Load, make_source: MakeSource) -> None:

@@ -12,8 +12,9 @@ from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.imports import internals, library, monitoring, strays, streams, zones
 from mod_wsgi_van.isolation.imports.extensions import private_imp
 from mod_wsgi_van.isolation.imports.importing import make_find_and_load, make_import
+from mod_wsgi_van.isolation.imports.limits import limits
 from mod_wsgi_van.isolation.imports.optional import leave_out
-from mod_wsgi_van.isolation.imports.private_sys import Modules, limit_recursion, private_sys
+from mod_wsgi_van.isolation.imports.private_sys import Modules, private_sys
 from mod_wsgi_van.isolation.imports.standins import table
 from mod_wsgi_van.isolation.imports.switches import switches
 from mod_wsgi_van.isolation.imports.system import System
@@ -35,7 +36,7 @@ def build(source: Source) -> System:
         leave_out(system.importlib.external, source.pure)
         library.prepare(system)
         streams.prepare(system)
-        limit_recursion(system)
+        limits(system)
         switches(system)
         strays.sys_state(system)
         monitoring.prepare(system)

@@ -55,6 +55,7 @@ def _posix(system: System, names: Names) -> None:
 
     def command_status(command: Any) -> int:
         """os.system: the shell gets this release's environment; the result is a wait status."""
+        sys.audit("os.system", command)
         pid = os.posix_spawn("/bin/sh", ["sh", "-c", command], environ)
         return os.waitpid(pid, 0)[1]
 

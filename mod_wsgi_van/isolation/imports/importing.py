@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
@@ -151,6 +152,7 @@ def make_find_and_load(system: System, original: Import) -> Import:
     other thread waits for one of ours, it is taken as far as it is, as import.c does.
     """
     modules, wait = system.modules, system.importlib.bootstrap._lock_unlock_module
+    private = system.sys
 
     def _find_and_load(name: str, import_: Import) -> Any:
         module = modules.get(name, MISSING)
@@ -159,6 +161,9 @@ def make_find_and_load(system: System, original: Import) -> Import:
             module = modules.get(name, MISSING)
             if module is not MISSING and module is not None:
                 return module
+        if system.audit_hooks:  # import.c tells them
+            found = private.path, private.meta_path, private.path_hooks
+            sys.audit("import", name, None, *found)
         return original(name, import_)
 
     return _find_and_load

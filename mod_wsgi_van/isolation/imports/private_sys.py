@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import operator
 import os
 import sys
 from collections.abc import Callable, MutableMapping
@@ -13,7 +12,6 @@ from typing import Any
 from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.imports import library
 from mod_wsgi_van.isolation.imports.standins import table
-from mod_wsgi_van.isolation.imports.system import System, put
 from mod_wsgi_van.isolation.process.worker import SteadyFinders
 
 # Those change while the process runs, or are its last error: a private sys answers with the real
@@ -83,41 +81,3 @@ def _live(name: str) -> Any:
     if name in _LIVE:
         return getattr(sys, name)
     raise AttributeError(f"module 'sys' has no attribute {name!r}", name=name)
-
-
-# The recursion limit of each release, by the identity of its System. The interpreter has one for
-# all: the largest, so that none lowers another's. Written by any thread.
-_limits: dict[int, int] = {}
-_default = sys.getrecursionlimit()
-
-
-def limit_recursion(system: System) -> None:
-    """Give a release the functions that get and set its limit."""
-    global _default
-    if not _limits:
-        _default = sys.getrecursionlimit()
-    _limits[id(system)] = _default
-    if sys.getrecursionlimit() < _default:
-        sys.setrecursionlimit(_default)
-
-    def setrecursionlimit(limit: int, /) -> None:
-        before = _limits.get(id(system), _default)
-        _limits[id(system)] = operator.index(limit)
-        try:
-            sys.setrecursionlimit(max(set(_limits.values())))
-        except BaseException:  # no limit, or too low where it is set
-            _limits[id(system)] = before
-            raise
-
-    def getrecursionlimit() -> int:
-        return _limits.get(id(system), _default)
-
-    put(system, vars(system.sys), "sys", setrecursionlimit, getrecursionlimit)
-    # The interpreter counts the calls between when it looks whether the limit is too low here.
-    vars(system.sys)["setrecursionlimit"] = vars(system.sys)["setrecursionlimit"].__func__
-
-
-def forget_limit(system: System) -> None:
-    """The release is retired."""
-    if _limits.pop(id(system), _default) != _default:
-        sys.setrecursionlimit(max(set(_limits.values()), default=_default))

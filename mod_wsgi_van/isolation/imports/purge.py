@@ -10,8 +10,8 @@ import linecache
 import sys
 from collections.abc import Callable
 
+from mod_wsgi_van.isolation.imports.limits import forget_limits
 from mod_wsgi_van.isolation.imports.monitoring import forget_tools
-from mod_wsgi_van.isolation.imports.private_sys import forget_limit
 from mod_wsgi_van.isolation.imports.system import System
 
 Report = Callable[[str], None]
@@ -19,7 +19,7 @@ Report = Callable[[str], None]
 
 def purge(system: System, report: Report) -> None:
     """Undo what code of the release registered; ``report`` logs the exception being handled."""
-    for forget in (_registries, _prototypes, _lines, forget_tools, forget_limit):
+    for forget in (_registries, _prototypes, _lines, forget_tools, forget_limits):
         try:
             forget(system)
         except Exception:

@@ -87,8 +87,9 @@ def front(system: System, names: dict[str, Any]) -> None:
         """The release's own classes; the interpreter's table has those of the daemon."""
         found = _codecs.lookup(encoding)  # raises what the real function raises
         if type(found) is not _Dispatched:
-            search = system.import_module("encodings").search_function
-            return system.call(search, encoding.lower().replace(" ", "-")) or found
+            encodings = system.import_module("encodings")
+            name = encodings.normalize_encoding(encoding).lower()
+            return system.call(encodings.search_function, name) or found
         if (found := _own(system, found.name)) is None:
             raise LookupError(f"unknown encoding: {encoding}")
         return found

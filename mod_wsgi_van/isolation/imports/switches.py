@@ -16,7 +16,6 @@ def switches(system: System) -> None:
     """What a release sets is remembered; ``extensions`` loads with its flags of dlopen."""
     names = vars(system.sys)
     interval, flags = sys.getswitchinterval(), sys.getdlopenflags()
-    digits = sys.get_int_max_str_digits()
 
     def setswitchinterval(seconds: float, /) -> None:
         nonlocal interval
@@ -34,18 +33,6 @@ def switches(system: System) -> None:
     def getdlopenflags() -> int:
         return flags
 
-    def set_int_max_str_digits(maxdigits: int) -> None:
-        """A release can raise the limit, and none lowers another's; 0 is none."""
-        nonlocal digits
-        now = sys.get_int_max_str_digits()
-        no_limit = maxdigits < sys.int_info.str_digits_check_threshold
-        if no_limit or maxdigits > now > 0:
-            sys.set_int_max_str_digits(maxdigits)  # raises what is too low
-        digits = maxdigits
-
-    def get_int_max_str_digits() -> int:
-        return digits
-
     def addaudithook(hook: Any, /) -> None:
         """The real one would keep the hook, and so the release, until the process ends."""
         sys.audit("sys.addaudithook")
@@ -53,7 +40,7 @@ def switches(system: System) -> None:
         _audit()
 
     put(system, names, "sys", setswitchinterval, getswitchinterval, setdlopenflags, getdlopenflags)
-    put(system, names, "sys", set_int_max_str_digits, get_int_max_str_digits, addaudithook)
+    put(system, names, "sys", addaudithook)
 
 
 @functools.cache
