@@ -49,8 +49,8 @@ def clock(system: System, names: Names) -> None:
         found: float = c_mktime(fields)  # see above
         return found if system.zone is None else _seconds(fields, system.zone)
 
-    def ctime(seconds: Any = None, /) -> Any:
-        return c_asctime(localtime(seconds))
+    def ctime(*seconds: Any) -> Any:
+        return c_asctime(localtime(*seconds))
 
     def asctime(*fields: Any) -> Any:
         return c_asctime(*fields or [localtime()])
