@@ -164,6 +164,25 @@ def www(serve: Serve) -> None:
     assert ask(running).status == 200
 
 
+def aliases(serve: Serve) -> None:
+    """Static files and application of a site under names of which there is no directory."""
+    names = ("x.shop.domain.org", "SHOP-domain.org", "shop.domain.org:80")
+    wider = ("ServerAlias *.domain.org", "ServerAlias *.domain.org shop-domain.org")
+    settings = 'sites={"shop.domain.org": {"aliases": ["*.shop.domain.org", "shop-domain.org"]}}'
+    changes = (with_block("vhost:aliases"), wider)
+    running = serve("daemon", changes=changes, settings=settings)
+    built = deploy(running, "shop.domain.org")
+    (built / "static" / ".env").write_text("a file")
+    deploy(running)
+    for name in names:
+        assert ask(running, "/where.txt", name).body == "shop 1\n"
+        assert ask(running, "/there", name).status == 200
+        assert "PATH_INFO=/.env" in ask(running, "/.env", name).body
+    assert ask(running, "/where.txt", HOST).body == "one 1\n"
+    assert ask(running, "/", "domain.org").status == 404
+    assert len(running.httpd.lines("shop.domain.org: loaded ")) == 1
+
+
 def maintenance(serve: Serve) -> None:
     refusing = ("</Directory>\n</VirtualHost>", "</Directory>\nRedirect 503 /down\n</VirtualHost>")
     running = serve("daemon", changes=(with_block("vhost:maintenance"), refusing))
@@ -286,6 +305,7 @@ CHECKS: dict[str, Callable[[Serve], None]] = {
     pages.EMBEDDED: embedded,
     "apache:tls": tls,
     "vhost:www": www,
+    "vhost:aliases": aliases,
     "vhost:maintenance": maintenance,
     "vhost:password": password,
     "vhost:proxy": proxy,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable, Mapping
 
 from mod_wsgi_van.errors import BadHost
 
@@ -65,6 +66,24 @@ def _fault(raw_host: str) -> str:
     if colon and not re.fullmatch(r"[0-9]{1,5}", port):
         return "the port is not a number"
     return "a part between two dots is empty"
+
+
+class Aliases:
+    """Further names of sites; one that begins with ``*.`` stands for all names below the rest."""
+
+    def __init__(self, names: Mapping[str, Iterable[str]]) -> None:
+        """``names``: the aliases of each site, as ``normalise`` leaves them."""
+        self._sites = {alias: site for site, aliases in names.items() for alias in aliases}
+        self._sites |= {site: site for site in names}
+
+    def site(self, host: str) -> str:
+        """The name of the site that ``host`` is a name of, most often its own."""
+        found = self._sites.get(host)
+        rest = host
+        while found is None and rest:
+            rest = rest.partition(".")[2]
+            found = self._sites.get(f"*.{rest}")
+        return found or host
 
 
 # %% | %p | %N | %N.M, where N and M are a digit with - before it and + after it, both optional.

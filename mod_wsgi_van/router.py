@@ -19,7 +19,7 @@ from mod_wsgi_van.engine import Engine
 from mod_wsgi_van.errors import BadHost, WatchError
 from mod_wsgi_van.files.ignore import Ignore
 from mod_wsgi_van.files.version import measure
-from mod_wsgi_van.hosts import Pattern, normalise
+from mod_wsgi_van.hosts import Aliases, Pattern, normalise
 from mod_wsgi_van.interpreter.leftovers import leftovers, undo
 from mod_wsgi_van.interpreter.scripts import scripts
 from mod_wsgi_van.isolation.contract import Isolation
@@ -69,7 +69,12 @@ class Router(Settings):
         vars(self).update(vars(self._settings))
         self._pattern = Pattern(self.vhost_pattern)
         self._ignore = Ignore(self.watch_ignore)
-        self._rules = Rules(self._settings, lambda path: self._sites.host(path))
+        self._aliases = Aliases({name: of.get("aliases", ()) for name, of in self.sites.items()})
+        self._rules = Rules(
+            self._settings,
+            lambda path: self._sites.host(path),
+            lambda name: self._server_path(name, {}),
+        )
         self._bad_request = Answer(partial(answers.short, status="400 Bad Request"))
         self._busy = Answer(self._answer_busy)
         self._broken = Answer(self._answer_broken)
@@ -170,7 +175,8 @@ class Router(Settings):
             )
             return self._broken
         try:
-            host = normalise(header if header is not None else environ.get("SERVER_NAME", ""))
+            name = normalise(header if header is not None else environ.get("SERVER_NAME", ""))
+            host = self._aliases.site(name)
             path = self._server_path(host, environ)
         except BadHost:
             return self._bad_request

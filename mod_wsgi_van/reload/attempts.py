@@ -17,8 +17,9 @@ from mod_wsgi_van.errors import LoadError
 from mod_wsgi_van.files.version import Version, points
 from mod_wsgi_van.interpreter.interval import hurry
 from mod_wsgi_van.reload import saying
-from mod_wsgi_van.reload.loader import Missing, Outcome
+from mod_wsgi_van.reload.loader import Missing, Outcome, Prepared
 from mod_wsgi_van.reload.mailbox import Ended, Wake
+from mod_wsgi_van.reload.namesakes import Namesakes
 from mod_wsgi_van.reload.parts import Parts
 from mod_wsgi_van.reload.retiring import retire
 from mod_wsgi_van.sites.release import Answer, State
@@ -57,6 +58,7 @@ class Attempts:
         self._watcher = parts.watcher
         self._mailbox = parts.mailbox
         self._retiring = parts.retiring
+        self._namesakes = Namesakes(parts.sites, parts.loader)
         self._answers = answers
         self._timeout = load_timeout
         # What hosts cannot be reached for, and when that is said again; monotonic.
@@ -157,7 +159,10 @@ class Attempts:
             attempt.state = None
             try:
                 attempt.state = self._settled(site)
-                loaded: Outcome | LoadError = self._loader.load(site, attempt.state)
+                prepared = self._loader.prepare(site, attempt.state)
+                loaded: Outcome | Site | LoadError = self._namesakes.find(
+                    attempt, prepared
+                ) or self._loader.load(prepared)
             except Missing:
                 self.mark_missing(site, attempt)
                 return
@@ -178,8 +183,10 @@ class Attempts:
             self._drop(site, loaded)
         if isinstance(loaded, Outcome):
             self._loaded(attempt, loaded, after)
-        else:
+        elif isinstance(loaded, LoadError):
             self._failed(attempt, loaded)
+        elif not self._shared(attempt, loaded, prepared, after):
+            self._attempt(attempt)  # the other one has another release by now
 
     def _is_not_there(self, site: Site) -> bool:
         """Whether there is no such directory; then the day on which there is one is watched for."""
@@ -214,13 +221,13 @@ class Attempts:
         except Exception:  # a version of a hook's that cannot be compared, or the hook's own error
             return None
 
-    def _drop(self, site: Site, loaded: Outcome | LoadError) -> None:
+    def _drop(self, site: Site, loaded: Outcome | Site | LoadError) -> None:
         if isinstance(loaded, Outcome):
             retire(site, loaded.instance)
 
     def _loaded(self, attempt: Attempt, outcome: Outcome, after: State | None) -> None:
-        site, state = attempt.site, outcome.state
-        had_files = bool(site.files)
+        site, prepared = attempt.site, outcome.prepared
+        state, had_files = prepared.state, bool(site.files)
         current, old = self._sites.install(attempt, outcome.release())
         if not current:
             log.info("%s: dropped %s, loaded too late", site.host, state.directory)
@@ -230,15 +237,41 @@ class Attempts:
         took = (time.monotonic() - attempt.started) * 1000
         before, moved = None, False
         if old is not None:  # first: whatever goes wrong from here on, it is retired
-            before, moved = old.state, old.isolation != outcome.choice.isolation
+            before, moved = old.state, old.isolation != prepared.choice.isolation
             self._retiring.announce(site, old)
             del old
         saying.loaded(site.host, outcome, before, took)
-        if outcome.capped != site.capped:
-            site.capped = outcome.capped
-            saying.capped(site.host, outcome.capped)
+        if prepared.capped != site.capped:
+            site.capped = prepared.capped
+            saying.capped(site.host, prepared.capped)
         if moved:
-            saying.moved(site.host, outcome.choice)
+            saying.moved(site.host, prepared.choice)
+        self._follow_up(attempt, state, after, had_files=had_files)
+
+    def _shared(
+        self, attempt: Attempt, other: Site, prepared: Prepared, after: State | None
+    ) -> bool:
+        """Give the site the release of another one; return whether that still has it."""
+        site, had_files = attempt.site, bool(attempt.site.files)
+        found = self._sites.share(attempt, other, prepared.origin)
+        if found is None:
+            return False
+        current, old = found
+        if not current:
+            attempt.hinted = True
+            return True
+        if old is not None:
+            self._retiring.announce(site, old)
+            del old, found
+        saying.shared(site.host, other.host, prepared.state)
+        self._follow_up(attempt, prepared.state, after, had_files=had_files)
+        return True
+
+    def _follow_up(
+        self, attempt: Attempt, state: State, after: State | None, *, had_files: bool
+    ) -> None:
+        """A release has gone live: note what changed since it was measured."""
+        site = attempt.site
         if after is not None and state.same_release(after):
             self._sites.rebase(site, state, after)
         elif after is not None:

@@ -24,7 +24,7 @@ from mod_wsgi_van.isolation.choice import Choice, choose
 from mod_wsgi_van.isolation.contract import Instance, Isolation, Source
 from mod_wsgi_van.reload.entry import entry
 from mod_wsgi_van.reload.rules import Rules
-from mod_wsgi_van.settings import ISOLATION, Settings
+from mod_wsgi_van.settings import ISOLATION, Settings, site_rows
 from mod_wsgi_van.sites.release import Lease, Release, State
 from mod_wsgi_van.sites.site import Site
 
@@ -50,22 +50,36 @@ class Missing(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """What is to be loaded, and how. ``origin``: two with equal ones make the same."""
+
+    source: Source
+    state: State
+    choice: Choice
+    origin: object
+    capped: tuple[str, ...]  # what the site asked for and did not get
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was loaded, and how its isolation was chosen.
+    """What was loaded.
 
     The frames of a load live on where an exception that the application keeps leads to them, so
     they must not have the lease: it is made with the release that goes live.
     """
 
     instance: Instance
-    state: State
-    choice: Choice
-    capped: tuple[str, ...]  # what the site asked for and did not get
+    prepared: Prepared
 
     def release(self) -> Release:
-        state, lease = self.state, Lease(self.state.directory)
+        prepared, instance = self.prepared, self.instance
         return Release(
-            self.instance.application, lease, self.instance, state, self.choice.isolation
+            instance.application,
+            Lease(prepared.state.directory),
+            instance,
+            prepared.state,
+            prepared.choice.isolation,
+            prepared.origin,
         )
 
 
@@ -134,7 +148,9 @@ class Loader:
                 raise unreadable(error.filename, error) from error
             raise HookFailed(f"get_version({str(path)!r}) raised {error!r}") from error
         has_venv = os.path.isdir(os.path.join(path, self._rules.venv_name))
-        return State(version, directory, points(files), identity, has_venv)
+        top = identify(str(path))
+        place = top[:2] if top is not None else None
+        return State(version, directory, points(files), identity, has_venv, place)
 
     def _directory(self, version: object, path: Path) -> str:
         if isinstance(version, Version):
@@ -146,16 +162,20 @@ class Loader:
             raise Missing(path)
         return chain.end
 
-    def load(self, site: Site, state: State) -> Outcome:
-        """Load what ``state`` was measured of; raises LoadError."""
+    def prepare(self, site: Site, state: State) -> Prepared:
+        """Prepare to load what ``state`` was measured of; raises LoadError."""
         path = site.path
         granted = self._rules.for_release(path)
         source = self._source(site.host, path, state.directory, granted.settings)
         setting = _ask("get_isolation", self._isolation_of, path)
         choice = choose(source, setting, goes_on=site.goes_on)
         source = replace(source, pure=choice.pure)
-        instance = self._isolation(choice.isolation).load(source)
-        return Outcome(instance, state, choice, granted.capped)
+        origin = _origin(source, granted.settings, choice)
+        return Prepared(source, state, choice, origin, granted.capped)
+
+    def load(self, prepared: Prepared) -> Outcome:
+        """Load it; raises LoadError."""
+        return Outcome(self._isolation(prepared.choice.isolation).load(prepared.source), prepared)
 
     def _source(self, host: str, path: Path, directory: str, settings: Settings) -> Source:
         hooks = self._hooks
@@ -206,10 +226,24 @@ class Loader:
             isolation.after_fork()
 
 
+def _origin(source: Source, settings: Settings, choice: Choice) -> object:
+    """All that decides about a release, whatever its site is called."""
+    python = _below(source.python)
+    venv = source.venv if os.path.isdir(source.venv) else _below(source.venv)
+    own = [getattr(settings, row.name) for row in site_rows().values()]
+    return choice.isolation, replace(source, host="", venv=venv, python=python, settings=None), own
+
+
 def _physical(path: Path) -> str:
     """Return where a path leads, or the path itself where it leads nowhere."""
     absolute = os.path.abspath(path)
     return resolve(absolute).end or absolute
+
+
+def _below(path: str) -> str:
+    """Return a path with that of its directory resolved: it may be a link that is to be kept."""
+    directory, name = os.path.split(path)
+    return os.path.join(resolve(directory).end or directory, name)
 
 
 def _ask(name: str, hook: Callable[[Path], T], path: Path) -> T:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mod_wsgi_van.errors import LoadError
+from mod_wsgi_van.files.chain import identify
 from mod_wsgi_van.files.own import NAME, SECRETS, OwnFiles, secrets
 from mod_wsgi_van.files.target import Layout, Target
 from mod_wsgi_van.isolation.variables import passed_on
@@ -19,12 +20,19 @@ from mod_wsgi_van.settings import Settings
 
 
 class Rules:
-    """``host`` tells the name of the site at a path, "" where there is none."""
+    """``host`` tells the name of the site at a path, "" where there is none.
 
-    def __init__(self, settings: Settings, host: Callable[[Path], str]) -> None:
+    ``path`` tells where the site of a name is.
+    """
+
+    def __init__(
+        self, settings: Settings, host: Callable[[Path], str], path: Callable[[str], Path]
+    ) -> None:
         self.venv_name = settings.venv_name
         self._settings = settings
         self._host = host
+        self._path = path
+        self._decided: dict[str, str] = {}  # names in the administrator's table -> paths
         self._layout = Layout(settings.wsgi_dir, settings.venv_name, (NAME, SECRETS))
         self._own = OwnFiles()
 
@@ -48,7 +56,7 @@ class Rules:
 
     def granted(self, path: Path) -> Granted:
         """Return the settings of a site, without its secrets; raises errors.LoadError."""
-        return grant(self._settings, self._host(path), self._own.settings(path))
+        return grant(self._settings, self._name(path), self._own.settings(path))
 
     def for_release(self, path: Path) -> Granted:
         """Return the settings of a site with all its variables; raises errors.LoadError.
@@ -59,6 +67,20 @@ class Rules:
         wanted = {**own.get("env", {}), **secrets(path)}
         daemons = passed_on(self._settings.process_environ, os.environ).keys()
         env = {name: value for name, value in wanted.items() if name not in daemons}
-        granted = grant(self._settings, self._host(path), {**own, "env": env} if wanted else own)
+        granted = grant(self._settings, self._name(path), {**own, "env": env} if wanted else own)
         taken = (f"{name} is set by the daemon" for name in sorted(wanted.keys() & daemons))
         return replace(granted, capped=(*granted.capped, *taken))
+
+    def _name(self, path: Path) -> str:
+        """The name that an administrator has given to the directory at ``path``, else its own."""
+        host, sites = self._host(path), self._settings.sites
+        if not sites or host in sites:
+            return host
+        here = identify(str(path))
+        for name in sites:
+            if name not in self._decided:
+                self._decided[name] = str(self._path(name))
+            there = identify(self._decided[name])
+            if here is not None and there is not None and here[:2] == there[:2]:
+                return name
+        return host

@@ -16,7 +16,8 @@ log = logging.getLogger(__name__)
 
 def loaded(host: str, outcome: Outcome, before: State | None, took: float) -> None:
     """Log a load or a reload of ``took`` ms, and what an operator should know of it."""
-    choice, state, version = outcome.choice, outcome.state, outcome.state.version
+    choice, state = outcome.prepared.choice, outcome.prepared.state
+    version = state.version
     if before is None:
         why = f"{outcome.instance.entry}; {choice.reason}"
         log.info("%s: loaded %s in %.0f ms (%s)", host, state.directory, took, why)
@@ -42,6 +43,11 @@ def loaded(host: str, outcome: Outcome, before: State | None, took: float) -> No
             MOST,
             state.directory,
         )
+
+
+def shared(host: str, other: str, state: State) -> None:
+    """Log that another name of a site has its release."""
+    log.info("%s: has the release of %s, from %s", host, other, state.directory)
 
 
 def moved(host: str, choice: Choice) -> None:

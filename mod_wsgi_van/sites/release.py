@@ -9,6 +9,8 @@ from mod_wsgi_van.files.version import Version
 from mod_wsgi_van.isolation.contract import Instance
 from mod_wsgi_van.wsgi import Application
 
+Place = tuple[int, int]  # device and inode
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -20,6 +22,7 @@ class State:
     # Of the wsgi directory: who exchanges it while it is loaded may leave its path as it was.
     identity: Identity | None = field(default=None, compare=False)
     has_venv: bool = field(default=False, compare=False)
+    place: Place | None = field(default=None, compare=False)  # of the vhost's directory
 
     def touched_by(self, other: State) -> bool:
         """Whether ``other`` is the same code with another mtime of its directory."""
@@ -55,7 +58,8 @@ class Lease:
 class Release:
     """One loaded version of one vhost.
 
-    Nobody but its site keeps one: with the site's reference and the last request's gone its lease
+    ``origin`` tells what it was made of: equal ones would be the same application again.
+    Nobody but its sites keeps one: with the site's reference and the last request's gone its lease
     goes, and that is how the reload thread knows that it can be retired.
     """
 
@@ -64,6 +68,7 @@ class Release:
     instance: Instance
     state: State
     isolation: str
+    origin: object
 
 
 @dataclass(frozen=True, slots=True, eq=False)

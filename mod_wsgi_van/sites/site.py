@@ -10,7 +10,7 @@ import threading
 import time
 from pathlib import Path
 
-from mod_wsgi_van.sites.release import Answer, Release, State
+from mod_wsgi_van.sites.release import Answer, Place, Release, State
 
 _GOING = 2  # so many releases in a row that do not end are no accident
 
@@ -26,6 +26,7 @@ class Attempt:
         "done",
         "first",
         "hinted",
+        "met",
         "said_late",
         "seen",
         "site",
@@ -36,6 +37,7 @@ class Attempt:
 
     def __init__(self, site: Site, timeout: float, *, first: bool) -> None:
         self.site = site
+        self.met = 0  # when it first met others at its directory: of two, the later one waits
         self.first = first  # requests wait for it
         self.supersedes = site.attempt is not None  # one that was late
         self.hinted = False  # look at the site when it has ended: something changed meanwhile
@@ -70,6 +72,7 @@ class Site:
         "key",
         "own_changes",
         "path",
+        "place",
         "release",
         "state",
         "stranger",
@@ -83,6 +86,7 @@ class Site:
         self.attempt: Attempt | None = None
         self.attempts = 0  # that have ended, one way or the other
         self.state: State | None = None
+        self.place: Place | None = None  # where the last attempt has met it
         self.took = (0, 0)
         self.files: tuple[str, ...] = ()  # what the traceback of a failed attempt named
         self.stranger = False  # there is no such directory as far as anybody knows

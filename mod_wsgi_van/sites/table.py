@@ -11,7 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from mod_wsgi_van.sites.release import Answer, Release, State
+from mod_wsgi_van.sites.names import Names
+from mod_wsgi_van.sites.release import Answer, Place, Release, State
 from mod_wsgi_van.sites.site import Attempt, Site
 
 # How many vhosts of which no directory is known are remembered: each has watches and is polled
@@ -33,6 +34,7 @@ class Sites:
         self._sites: dict[Path, Site] = {}
         self._by_key: dict[str, Site] = {}
         self._strangers: dict[Path, Site] = {}  # oldest first
+        self._names = Names()
 
     def __iter__(self) -> Iterator[Site]:
         with self.lock:
@@ -125,10 +127,41 @@ class Sites:
             if self.closed:
                 self._end(attempt)
                 return False, None
-            old, site.release = site.release, release
-            site.state, site.files = release.state, ()
-            self._end(attempt)
-            return True, old if isinstance(old, Release) else None
+            return True, self._put(attempt, release, release.state)
+
+    def meet(self, attempt: Attempt, place: Place) -> list[Site]:
+        """Note where the directory of an attempt's site is; return the other sites there."""
+        with self.lock:
+            return self._names.meet(attempt, place)
+
+    def share(
+        self, attempt: Attempt, other: Site, origin: object
+    ) -> tuple[bool, Release | None] | None:
+        """Make the release of ``other`` the current one here too; return as ``install`` does.
+
+        None where ``other`` has no release of that origin, or the site has the same one already.
+        """
+        with self.lock:
+            release, site, state = other.release, attempt.site, attempt.state
+            if not isinstance(release, Release) or release.origin != origin or state is None:
+                return None
+            if site.release is release:
+                return None
+            if site.attempt is not attempt:
+                return False, None
+            if self.closed:
+                self._end(attempt)
+                return False, None
+            self._names.share(release)
+            return True, self._put(attempt, release, state)
+
+    def _put(self, attempt: Attempt, release: Release, state: State) -> Release | None:
+        """With the lock held; return the release that no site has any more."""
+        site = attempt.site
+        old, site.release = site.release, release
+        site.state, site.files = state, ()
+        self._end(attempt)
+        return self._names.let_go(old)
 
     def fail(
         self, attempt: Attempt, answer: Answer, files: tuple[str, ...], state: State | None
@@ -160,10 +193,10 @@ class Sites:
                 return None, []
             old, site.release = site.release, answer
             site.state, site.files = None, ()
+            self._names.leave(site)
             if site.attempt is not None:
                 self._end(site.attempt)
-            evicted = self._add_stranger(site)
-            return old if isinstance(old, Release) else None, evicted
+            return self._names.let_go(old), self._add_stranger(site)
 
     def _add_stranger(self, site: Site) -> list[Site]:
         """With the lock held; return the sites evicted."""
@@ -175,6 +208,7 @@ class Sites:
             del self._sites[other.path]
             del self._by_key[other.key]
             other.release = None
+            self._names.leave(other)
             evicted.append(other)
         return evicted
 
@@ -195,11 +229,12 @@ class Sites:
         """Install nothing any more; return every current release with its site."""
         with self.lock:
             self.closed = True
-            return [
-                (site, site.release)
+            found = {
+                site.release: site
                 for site in self._sites.values()
                 if isinstance(site.release, Release)
-            ]
+            }
+            return [(site, release) for release, site in found.items()]
 
     def rebase(self, site: Site, compared: State, state: State) -> None:
         """Replace the state to compare with by a newer one that was found equal to it."""
@@ -223,4 +258,5 @@ class Sites:
         for site in self._sites.values():
             site.attempt = None
             if isinstance(site.release, Release) and site.release.isolation == "process":
+                self._names.let_go(site.release)
                 site.release = None
