@@ -208,10 +208,11 @@ def points(paths: Iterable[str]) -> tuple[str, ...]:
 
 
 def _point(path: str) -> str:
-    chain = resolve(path)
-    if chain.error:
-        return f"{path}\0missing {chain.error}"
     try:
-        return f"{path}\0{chain.end}\0{_row(os.stat(chain.end))}"
+        found = os.stat(path)  # most are missing, and one call says so
     except OSError as error:
         return f"{path}\0missing {error.errno}"
+    chain = resolve(path)
+    if chain.error:  # gone meanwhile
+        return f"{path}\0missing {chain.error}"
+    return f"{path}\0{chain.end}\0{_row(found)}"

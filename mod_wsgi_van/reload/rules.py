@@ -18,6 +18,8 @@ from mod_wsgi_van.isolation.variables import passed_on
 from mod_wsgi_van.limits import Granted, grant
 from mod_wsgi_van.settings import Settings
 
+_KNOWN = 10_000  # names that are remembered
+
 
 class Rules:
     """``host`` tells the name of the site at a path, "" where there is none.
@@ -33,6 +35,7 @@ class Rules:
         self._host = host
         self._path = path
         self._decided: dict[str, str] = {}  # names in the administrator's table -> paths
+        self._names: dict[Path, str] = {}  # found there, when the site was loaded last
         self._layout = Layout(settings.wsgi_dir, settings.venv_name, (NAME, SECRETS))
         self._own = OwnFiles()
 
@@ -43,16 +46,16 @@ class Rules:
     def target(self, path: Path, files: tuple[str, ...] = ()) -> Target:
         """Return what decides the code of a site.
 
-        ``files``: what the traceback of a failed attempt named. While its van.toml is wrong the
-        site has no paths and ignored names of its own.
+        ``files``: what the traceback of a failed attempt named. What stands in a van.toml that
+        is wrong does not count.
         """
         try:
             settings = self.granted(path).settings
         except LoadError:
-            settings = self._settings
+            settings = grant(self._settings, self._name(path), {}).settings
         ignored = settings.watch_ignore[len(self._settings.watch_ignore) :]
         target = self._layout.target(path, settings.watch_paths, ignored)
-        return replace(target, files=(*target.files, *files))
+        return replace(target, files=(*target.files, *files)) if files else target
 
     def granted(self, path: Path) -> Granted:
         """Return the settings of a site, without its secrets; raises errors.LoadError."""
@@ -63,6 +66,7 @@ class Rules:
 
         What the daemon passes on to its workers is not for a site to set.
         """
+        self._names.pop(path, None)  # it may be another one's name by now
         own = self._own.settings(path)
         wanted = {**own.get("env", {}), **secrets(path)}
         daemons = passed_on(self._settings.process_environ, os.environ).keys()
@@ -76,11 +80,19 @@ class Rules:
         host, sites = self._host(path), self._settings.sites
         if not sites or host in sites:
             return host
+        if path not in self._names:
+            if len(self._names) >= _KNOWN:
+                self._names.clear()
+            self._names[path] = self._namesake(path) or host
+        return self._names.get(path, host)
+
+    def _namesake(self, path: Path) -> str:
+        """The name in the administrator's table that leads to the same directory, or ""."""
         here = identify(str(path))
-        for name in sites:
+        for name in self._settings.sites:
             if name not in self._decided:
                 self._decided[name] = str(self._path(name))
             there = identify(self._decided[name])
             if here is not None and there is not None and here[:2] == there[:2]:
                 return name
-        return host
+        return ""

@@ -61,9 +61,12 @@ def test_entry_and_variables(
 
 
 @BOTH
-def test_a_change_reloads_the_site(tmp_path: Path, make_router: MakeRouter, isolation: str) -> None:
+@pytest.mark.parametrize("watch", ["auto", "polling"])
+def test_a_change_reloads_the_site(
+    tmp_path: Path, make_router: MakeRouter, isolation: str, watch: str
+) -> None:
     directory = project(tmp_path / "a.test")
-    router = make_router(isolation=isolation)
+    router = make_router(isolation=isolation, watch=watch)
     assert tell(router, "COLOUR,PASSWORD") == "- -"
     project(directory, 'env.COLOUR = "blue"')
     wait(lambda: tell(router, "COLOUR,PASSWORD") == "blue -")

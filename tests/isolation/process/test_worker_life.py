@@ -9,7 +9,9 @@ import signal
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -204,6 +206,31 @@ def test_max_requests(load: Load, caplog: pytest.LogCaptureFixture) -> None:
     wait(lambda: not runs(first))
     wait(lambda: "(max_requests)" in caplog.text)
     assert "VAN03" not in caplog.text
+
+
+@pytest.mark.parametrize("python", sorted(PYTHONS))
+@pytest.mark.parametrize(
+    ("names", "entry"),
+    [
+        ({"object_name": "make", "factory": True}, "app:make()"),
+        ({"object_name": "app", "second_name": "application"}, "app:application"),
+    ],
+)
+def test_a_factory_a_second_name_and_variables(
+    make_isolation: MakeIsolation, tmp_path: Path, python: str, names: Any, entry: str
+) -> None:
+    text = """
+        import os
+        def make():
+            def app(environ, start_response):
+                start_response("200 OK", [("Content-Type", "text/plain")])
+                return [os.environ["COLOUR"].encode()]
+            return app
+        application = make()
+    """
+    described = source(vhost(tmp_path, text), PYTHONS[python])
+    made = make_isolation().load(replace(described, env={"COLOUR": "grün"}, **names))
+    assert (ask(made.application).body, made.entry) == ("grün", entry)
 
 
 def test_idle_workers_are_given_back(load: Load, caplog: pytest.LogCaptureFixture) -> None:
