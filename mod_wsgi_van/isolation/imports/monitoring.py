@@ -15,28 +15,32 @@ from mod_wsgi_van.isolation.imports.system import MARK, System, put
 _real: Any = getattr(sys, "monitoring", None)
 
 
+class Told:
+    """What the interpreter calls in place of a function of a release."""
+
+    __slots__ = ("function", "system")
+
+    def __init__(self, system: System, function: Callable[..., Any]) -> None:
+        self.system = system
+        self.function = function
+
+    def __call__(
+        self,
+        *arguments: Any,
+        _frame: Callable[[int], Any] = sys._getframe,  # the globals go before the interpreter
+        _mark: str = MARK,
+    ) -> Any:
+        if _frame(1).f_builtins.get(_mark) is self.system:
+            return self.function(*arguments)
+        return None
+
+
 def prepare(system: System) -> None:
     if _real is None:
         return
     view = ModuleType(_real.__name__, _real.__doc__)
     names = vars(view)
     names.update(vars(_real))
-
-    class Told:
-        """What the interpreter calls in place of a function of the release."""
-
-        def __init__(self, function: Callable[..., Any]) -> None:
-            self.function = function
-
-        def __call__(
-            self,
-            *arguments: Any,
-            _frame: Callable[[int], Any] = sys._getframe,  # the globals go before the interpreter
-            _mark: str = MARK,
-        ) -> Any:
-            if _frame(1).f_builtins.get(_mark) is system:
-                return self.function(*arguments)
-            return None
 
     def use_tool_id(tool_id: int, name: str, /) -> None:
         _real.use_tool_id(tool_id, name)
@@ -47,7 +51,7 @@ def prepare(system: System) -> None:
         system.tools.discard(tool_id)
 
     def register_callback(tool_id: int, event: int, function: Any, /) -> Any:
-        own = None if function is None else Told(function)
+        own = None if function is None else Told(system, function)
         before = _real.register_callback(tool_id, event, own)
         return getattr(before, "function", before)
 
