@@ -329,10 +329,10 @@ def _asyncio(system: System, names: Names) -> None:
     """
     names["_current_tasks"] = internals.load_real("_asyncio")._current_tasks
     kept = internals.load_real("asyncio.events").get_event_loop_policy
-    if kept.__defaults__ is None:
-        original = FunctionType(kept.__code__, kept.__globals__, kept.__name__)
-        kept.__defaults__ = (partial(_policy, original),)
-        kept.__code__ = _asking_for_policy.__code__
+    copy = FunctionType(kept.__code__, kept.__globals__, kept.__name__)
+    original = vars(kept).setdefault("__wrapped__", copy)  # the first, whoever loads meanwhile
+    kept.__defaults__ = (partial(_policy, original),)
+    kept.__code__ = _asking_for_policy.__code__
 
 
 def _asking_for_policy(find: Any = None) -> Any:
