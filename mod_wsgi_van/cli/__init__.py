@@ -10,8 +10,10 @@ from typing import Any
 
 import click
 
+from mod_wsgi_van import config
 from mod_wsgi_van.cli import administering, demo, options, pages, serve
 from mod_wsgi_van.cli.interruption import Interruption
+from mod_wsgi_van.cli.problem import Problem
 from mod_wsgi_van.settings import Settings
 
 _NAME = "mod-wsgi-van"
@@ -50,14 +52,16 @@ def _serving(command: Any) -> Any:
     about = "auto takes Apache where it has mod_wsgi, otherwise waitress (default: auto)"
     servers = click.Choice(serve.SERVERS)
     server = click.option("--server", type=servers, default="auto", help=about)
-    return port(server(options.with_settings(command)))
+    about = "van.toml with settings of the router; options go before it"
+    file = click.option("--config", metavar="FILE", help=about)
+    return port(server(file(options.with_settings(command))))
 
 
 @group.command("serve")
-@click.argument("base_path", metavar="[BASE_PATH]", default=Settings.base_path)
+@click.argument("base_path", metavar="[BASE_PATH]", required=False)
 @_serving
-def _serve(base_path: str, **given: Any) -> None:
-    """Serve the sites of BASE_PATH (default: /var/www) in the foreground."""
+def _serve(base_path: str | None, **given: Any) -> None:
+    """Serve the sites of BASE_PATH (default: that of --config, or /var/www) in the foreground."""
     _run(base_path, False, given)
 
 
@@ -69,9 +73,13 @@ def _demo(base_path: str, **given: Any) -> None:
     _run(base_path, True, given)
 
 
-def _run(base_path: str, demonstrate: bool, given: dict[str, Any]) -> None:
-    base = os.path.abspath(base_path)
-    settings = options.settings(given) | {"base_path": base}
+def _run(base_path: str | None, demonstrate: bool, given: dict[str, Any]) -> None:
+    try:
+        written = config.load(given["config"]) if given["config"] else {}
+    except config.ConfigError as error:
+        raise Problem(str(error)) from error
+    base = os.path.abspath(base_path or written.get("base_path", Settings.base_path))
+    settings = {**written, **options.settings(given), "base_path": base}
     try:
         Settings(**settings)
     except ValueError as error:

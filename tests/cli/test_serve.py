@@ -76,6 +76,26 @@ def test_an_interrupt_while_it_starts_leaves_nothing_behind(
     assert "Traceback" not in running.text
 
 
+def test_settings_come_from_a_file_that_is_named(
+    server: str, base: Path, command: Start, tmp_path: Path
+) -> None:
+    file = tmp_path / "van.toml"
+    file.write_text(f'base_path = "{base}"\n[sites."a.example"]\naliases = ["www.a.example"]\n')
+    running = command("serve", "--config", str(file), "--port", "0", "--server", server)
+    assert get(running.wait_ready(), "www.a.example") == (200, "release 1")
+    assert running.end(signal.SIGTERM) == 0, running.text
+
+
+def test_a_wrong_file_is_named_with_its_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "van.toml"
+    file.write_text("settle = 1\nsetle = 2\n")
+    assert main(["serve", "--config", str(file)]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"mod-wsgi-van: {file}:2: setle: no such key; did you mean settle?")
+
+
 def test_worker_processes_end_with_it(server: str, base: Path, command: Start) -> None:
     venv = base / ".releases/1/.venv"
     subprocess.run([demo.interpreter(), "-m", "venv", "--without-pip", venv], check=True)
