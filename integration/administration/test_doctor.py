@@ -176,6 +176,18 @@ BROKEN = {
     ),
     "a closed wsgi directory": (in_site("chmod 711 wsgi"), "wsgi-dir"),
     "no wsgi directory": (in_site("rm -r wsgi"), "wsgi-dir"),
+    "a key that no site may set": (in_site("echo 'user = 1' > van.toml"), "van-toml"),
+    "a file that is no TOML": (in_site("echo 'user' > van.toml"), "van-toml"),
+    "secrets that cannot be read": (
+        in_site("mkdir shared; echo 'no name' > shared/.env"),
+        "van-toml",
+    ),
+    "more than a site may have": (in_site("echo 'threads = 99' > van.toml"), "limits"),
+    "an entry that is nowhere": (in_site("echo 'entry = \"a.b:c\"' > van.toml"), "application"),
+    "two modules that may be meant": (
+        in_site("rm wsgi/app.py; touch wsgi/wsgi.py wsgi/passenger_wsgi.py"),
+        "van-toml",
+    ),
     "no application": (in_site("echo 'x = 1' > wsgi/app.py"), "application"),
     "no module": (in_site("mv wsgi/app.py wsgi/main.py"), "application"),
     "an ASGI application": (
@@ -212,7 +224,7 @@ BROKEN = {
 WARNINGS = {
     *("mpm", "embedded", "daemon-inside", "locale", "threads", "WSGIPassAuthorization"),
     *("WSGIChunkedRequest", "hidden-hosts", "known-faults", "blind", "space", "inotify-watches"),
-    *("inotify-instances", "open-files", "certificate", "published"),
+    *("inotify-instances", "open-files", "certificate", "published", "limits"),
 }
 
 
@@ -267,7 +279,7 @@ def test_one_site_can_be_asked_for(sound: Path, command: Path) -> None:
         told = [each for each in found if each["state"] != "ok"]
         assert (status, [each["site"] for each in told]) == (1, ["broken.domain.org"])
         shown = running.run(command, "doctor", "broken.domain.org").stdout
-        assert "broken.domain.org/wsgi/app.py defines app ... problem\n    " in shown
+        assert "broken.domain.org/wsgi/app.py defines app or application ... problem\n    " in shown
 
 
 def test_what_the_manual_shows_is_what_the_doctor_says(sound: Path, command: Path) -> None:

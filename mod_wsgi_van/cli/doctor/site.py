@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import errno
+import json
 import os
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -15,9 +16,12 @@ from mod_wsgi_van import Router
 from mod_wsgi_van.cli.doctor import eyes
 from mod_wsgi_van.cli.doctor.finding import Finding, judged
 from mod_wsgi_van.errors import BadHost, LoadError
+from mod_wsgi_van.files.own import OwnFiles, secrets
 from mod_wsgi_van.files.reading import read
 from mod_wsgi_van.hosts import normalise
 from mod_wsgi_van.isolation.environment import examine
+from mod_wsgi_van.limits import grant
+from mod_wsgi_van.reload.entry import entry
 from mod_wsgi_van.settings import Settings
 
 _SIZE = 4 << 20  # bytes of an app.py that are looked at
@@ -68,24 +72,49 @@ class Examination:
         says = eyes.look(self.user, [(wsgi, os.R_OK | os.X_OK)])[0]
         yield self._judged("wsgi-dir", f"{wsgi} can be listed", says, _rights(says, remedy))
         if not says:
-            yield self._application(wsgi)
+            yield from self._application(wsgi)
         yield from self._environment()
         yield self._published()
 
     def _judged(self, name: str, check: str, says: str, remedy: str, **more: Any) -> Finding:
         return judged(name, check, says, remedy, site=self.host, **more)
 
-    def _application(self, wsgi: str) -> Finding:
-        module, wanted = self.router.module_name, self.router.object_name
-        path = os.path.join(wsgi, *module.split(".")) + ".py"
-        package = os.path.join(wsgi, *module.split("."), "__init__.py")
-        path = package if os.path.isdir(os.path.dirname(package)) else path
-        check = f"{path} defines {wanted}"
-        says = eyes.look(self.user, [(path, os.R_OK)])[0]
-        if not says:
-            says = _lacks(path, wanted)
-        remedy = f"define {wanted} there, or name the module and the object in van.toml"
-        return self._judged("application", check, says, remedy)
+    def _application(self, wsgi: str) -> Iterator[Finding]:
+        says, capped, (module, *names) = eyes.as_user(self.user, lambda: self._own(wsgi))
+        remedy = "mend the file; mod-wsgi-van help settings"
+        yield self._judged("van-toml", "what the site says of itself is valid", says, remedy)
+        if says:
+            return
+        remedy = "take it out of van.toml, or have the administrator allow it: [limits]"
+        check = "van.toml asks for nothing that the site cannot have"
+        yield self._judged("limits", check, capped, remedy, state="warning")
+        path = self._module(wsgi, module)
+        check = f"{path} defines {' or '.join(names)}"
+        says = eyes.look(self.user, [(path, os.R_OK)])[0] or _lacks(path, names)
+        remedy = f"define {names[0]} there, or name the module and the object in van.toml"
+        yield self._judged("application", check, says, remedy)
+
+    def _own(self, wsgi: str) -> tuple[str, str, list[str]]:
+        """What is wrong with the site's settings, what it does not get, module and names."""
+        given = Settings(**_given(self.router))
+        try:
+            secrets(self.path)
+            granted = grant(given, self.host, OwnFiles().settings(self.path))
+            found = entry(granted.settings.entry, given.module_name, given.object_name, wsgi)
+        except (LoadError, OSError) as error:
+            return str(error), "", [""]
+        names = filter(None, (found.name, found.second))
+        return "", "; ".join(granted.capped), [found.module, *names]
+
+    def _module(self, wsgi: str, name: str) -> str:
+        """The file of a module, in the wsgi directory where it is nowhere."""
+        parts = name.split(".")
+        for directory in (wsgi, *map(str, self.router.get_venv_paths(self.path))):
+            for end in (".py", "/__init__.py"):
+                path = os.path.join(directory, *parts) + end
+                if os.path.exists(path):
+                    return path
+        return os.path.join(wsgi, *parts) + ".py"
 
     def _environment(self) -> Iterator[Finding]:
         venv = os.path.join(self.path, self.router.venv_name)
@@ -127,10 +156,9 @@ class Examination:
 
     def load(self, command: Sequence[str]) -> Finding:
         """Load the site in a process of its own, as the daemon's user; ``command`` is a Python."""
-        given = {each.name: getattr(self.router, each.name) for each in fields(Settings)}
         done = subprocess.run(
-            [*command, "-c", _LOAD, repr(given), self.host],
-            stdin=subprocess.DEVNULL,
+            [*command, "-c", _LOAD, self.host],
+            input=json.dumps(_given(self.router)),  # never an argument: there may be secrets in it
             capture_output=True,
             text=True,
             errors="replace",
@@ -147,13 +175,17 @@ class Examination:
 
 
 _LOAD = """
-import ast, sys
+import json, sys
 from mod_wsgi_van import Router
-router = Router(**ast.literal_eval(sys.argv[1]))
-loaded = router.load(sys.argv[2])
+router = Router(**json.load(sys.stdin))
+loaded = router.load(sys.argv[1])
 router.shutdown()
 sys.exit(not loaded)
 """
+
+
+def _given(router: Router) -> dict[str, Any]:
+    return {each.name: getattr(router, each.name) for each in fields(Settings)}
 
 
 def _rights(says: str, remedy: str) -> str:
@@ -161,8 +193,8 @@ def _rights(says: str, remedy: str) -> str:
     return "deploy the site, or remove what is left of it" if missing else remedy
 
 
-def _lacks(path: str, wanted: str) -> str:
-    """Why the text of a module cannot have the object, "" where it has or may have it."""
+def _lacks(path: str, wanted: Sequence[str]) -> str:
+    """Why the text of a module cannot have one of the objects, "" where it has or may have it."""
     try:
         text = read(path, _SIZE)
         tree = ast.parse(text or "", path)
@@ -176,8 +208,10 @@ def _lacks(path: str, wanted: str) -> str:
             names.add(node.name)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             names.add(node.id)
-    if {wanted, "*"} & names or "globals" in (text or "") or "__getattr__" in names:
+    if {*wanted, "*"} & names or "globals" in (text or "") or "__getattr__" in names:
         return ""
-    if any(isinstance(node, ast.AsyncFunctionDef) and node.name == wanted for node in tree.body):
-        return f"{wanted} is asynchronous, an ASGI application; WSGI is served here"
-    return f"it defines no {wanted}"
+    coroutines = [node.name for node in tree.body if isinstance(node, ast.AsyncFunctionDef)]
+    for name in wanted:
+        if name in coroutines:
+            return f"{name} is asynchronous, an ASGI application; WSGI is served here"
+    return f"it defines no {' and no '.join(wanted)}"
