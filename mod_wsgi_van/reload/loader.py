@@ -11,7 +11,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -56,7 +56,7 @@ class Prepared:
     source: Source
     state: State
     choice: Choice
-    origin: object
+    origin: object = field(repr=False)
     capped: tuple[str, ...]  # what the site asked for and did not get
 
 

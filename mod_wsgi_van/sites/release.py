@@ -68,7 +68,7 @@ class Release:
     instance: Instance
     state: State
     isolation: str
-    origin: object
+    origin: object = field(repr=False)  # has the variables of the site
 
 
 @dataclass(frozen=True, slots=True, eq=False)

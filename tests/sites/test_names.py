@@ -268,3 +268,42 @@ def test_a_directory_that_takes_the_place_of_the_other_name(
     site(tmp_path, "b.test", "of its own")
     wait_for(router.application, "b.test", "of its own")
     assert get(router.application, "a.test").body.startswith("one")
+
+
+ENDS = """
+import atexit
+@atexit.register
+def end():
+    with open({log!r}, "a") as file:
+        file.write("end ")
+"""
+
+
+@BOTH
+@pytest.mark.parametrize("how", ["shutdown", "removed", "replaced"])
+def test_a_release_with_several_names_ends_once(
+    tmp_path: Path, make_router: MakeRouter, isolation: str, how: str
+) -> None:
+    names = ["a.test", "b.test", "c.test"]
+    log = tmp_path / "ends"
+    log.touch()
+    write(tmp_path / ".sites" / "1" / "wsgi" / "app.py", ENDS.format(log=str(log)) + app("one"))
+    site(tmp_path / ".sites", "2", "two")
+    for name in names:
+        (tmp_path / name).symlink_to(".sites/1")
+    router = make_router(isolation=isolation, grace_period=0)
+    for name in names:
+        assert get(router.application, name).body == "one"
+    for name in names if how != "shutdown" else []:
+        assert log.read_text() == ""
+        (tmp_path / name).unlink()
+        if how == "replaced":
+            (tmp_path / name).symlink_to(".sites/2")
+        status = 404 if how == "removed" else 200
+        wait(
+            lambda name=name, status=status: (
+                (answer := get(router.application, name)).status == status and answer.body != "one"
+            )
+        )
+    router.shutdown()
+    wait(lambda: log.read_text() == "end ", tell=log.read_text)

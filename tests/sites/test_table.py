@@ -1,4 +1,4 @@
-"""Every table that a client can make grow has a bound."""
+"""Every table that a client can make grow has a bound; a shared release has its last site."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from mod_wsgi_van.sites.release import Answer
+from mod_wsgi_van.sites.release import Answer, Lease, Release, State
+from mod_wsgi_van.sites.site import Site
 from mod_wsgi_van.sites.table import STRANGERS, Sites
 from tests.support.client import get, wait_for
 from tests.support.vhosts import site
@@ -128,3 +129,46 @@ def test_requests_leave_a_trace_while_somebody_looks(tmp_path: Path, make_router
     assert get(router.application, "a.test").status == 200
     assert get(router.application, "a.test").status == 200
     assert not sites.idle()
+
+
+def shared_release(sites: Sites) -> tuple[list[Site], Release]:
+    """Two sites of one directory, of which one has a release."""
+    state = State("version", "/a/wsgi", place=(1, 2))
+    application: Any = list
+    release = Release(application, Lease("/a/wsgi"), application, state, "imports", "origin")
+    both = [sites.site(host, Path("/", host)) for host in "ab"]
+    for one in both:
+        attempt, _ = sites.begin(one, 1.0)
+        assert attempt is not None
+        attempt.state = state
+        others = sites.meet(attempt, (1, 2))
+        if one is both[0]:
+            assert others == []
+            assert sites.install(attempt, release) == (True, None)
+        else:
+            assert others == [both[0]]
+            assert sites.share(attempt, both[0], "other origin") is None
+            assert sites.share(attempt, both[0], "origin") == (True, None)
+    return both, release
+
+
+def test_a_release_is_let_go_by_the_last_of_its_sites() -> None:
+    sites, answer = Sites(), Answer(lambda environ, start_response: [])
+    both, release = shared_release(sites)
+    assert sites.mark_missing(both[0], answer) == (None, [])
+    assert sites.mark_missing(both[1], answer) == (release, [])
+    again, _ = sites.begin(both[0], 1.0, reload=True)
+    assert again is not None
+    assert sites.meet(again, (1, 2)) == []
+
+
+def test_a_release_that_is_shared_is_closed_once() -> None:
+    sites = Sites()
+    both, release = shared_release(sites)
+    assert [each for _, each in sites.close()] == [release]
+    attempt, _ = sites.begin(both[0], 1.0, reload=True)
+    assert attempt is not None
+    attempt.state = release.state
+    both[0].release = None
+    assert sites.share(attempt, both[1], "origin") == (False, None)
+    assert attempt.done.is_set()
