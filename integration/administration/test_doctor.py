@@ -151,7 +151,7 @@ BROKEN = {
     "the base path is closed": (f"chmod 700 /var/www; {START}", "base-path"),
     "the base path is gone": (f"mv /var/www /var/www.old; {START}", "base-path"),
     "a blind file system": (
-        f"cp -a /var/www /srv/copy; bindfs -o nonempty /srv/copy /var/www; {START}",
+        f"cp -a /var/www /srv/copy; rm -r /var/www/*; bindfs /srv/copy /var/www; {START}",
         "blind",
     ),
     "a full file system": (_FULL, "space"),
