@@ -15,7 +15,8 @@ run: $(READY)
 
 test: lint types unit integration
 
-# As root, in another Debian: make test-on SUITE=forky, or VERBS=unit for less.
+# As root, in another Debian: make test-on SUITE=forky, or VERBS=unit for less; VERBS=readme does
+# what README.md says in a bare one.
 test-on:
 	@.ci/test-on "$(SUITE)" $(VERBS)
 
