@@ -11,14 +11,17 @@ SERVED = f"{HOST} is served by mod_wsgi_van\n"
 # Which status and body a request gets inside of the machine; CA "" asks without HTTPS.
 _ASK = """
 import http.client, socket, ssl, sys
-host, ca, path = sys.argv[1:]
+host, ca, path = sys.argv[1:4]
 connection = http.client.HTTPConnection("127.0.0.1", 443 if ca else 80, timeout=60)
 if ca:
     context = ssl.create_default_context(cafile=ca if ca != "any" else None)
     if ca == "any":
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(sys.argv[4:] or ["http/1.1"])
     plain = socket.create_connection(("127.0.0.1", 443), 60)
     connection.sock = context.wrap_socket(plain, server_hostname=host)
+if ca and connection.sock.selected_alpn_protocol() == "h2":
+    sys.exit(print("HTTP/2"))
 connection.request("GET", path, headers={"Host": host})
 answer = connection.getresponse()
 print(answer.status, answer.headers.get("Location") or answer.read().decode(), end="")
@@ -37,7 +40,8 @@ openssl x509 -req -in request -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -
 """
 
 
-def ask(machine: Machine, host: str = HOST, ca: str = "", path: str = "/") -> str:
-    done = machine.run(system_python(), "-c", _ASK, host, ca, path)
+def ask(machine: Machine, host: str = HOST, ca: str = "", path: str = "/", *alpn: str) -> str:
+    """Status and body, or where a redirect leads; ``alpn``: what the client can speak."""
+    done = machine.run(system_python(), "-c", _ASK, host, ca, path, *alpn)
     assert done.returncode == 0, done.stdout
     return done.stdout

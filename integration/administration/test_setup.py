@@ -123,7 +123,7 @@ def test_https_with_a_certificate_of_ones_own(bare: Machine, setup: Setup) -> No
     assert ask(bare, ca="/srv/ca/ca.pem") == f"200 {SERVED}"
     assert ask(bare, path="/a%20b?c") == f"301 https://{HOST}/a%20b?c"
     assert ask(bare, ".domain.org")[:3] == "400"
-    assert "http2_module" in bare.shell("apache2ctl -M")
+    assert ask(bare, HOST, "/srv/ca/ca.pem", "/", "h2", "http/1.1") == "HTTP/2\n"
     setup("--undo")
 
 

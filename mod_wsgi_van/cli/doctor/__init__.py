@@ -87,7 +87,7 @@ class _Visit:
         for daemon in daemons:
             yield from servers.configured(server, daemon)
         if daemons and daemons[0].group:
-            yield from servers.python(found, daemons[0])
+            yield from servers.python(server, found, daemons[0])
         if daemons:
             yield servers.script(daemons[0])
         yield machine.open_files(_pid(server))

@@ -215,7 +215,7 @@ def _hidden(server: Server, daemon: Daemon) -> Finding:
     )
 
 
-def python(found: Apache, daemon: Daemon) -> Iterator[Finding]:
+def python(server: Server, found: Apache, daemon: Daemon) -> Iterator[Finding]:
     """Checks of the environment that the daemon process imports the router from."""
     home = daemon.option("python-home")
     check = "the daemon process finds mod_wsgi_van"
@@ -241,7 +241,7 @@ def python(found: Apache, daemon: Daemon) -> Iterator[Finding]:
     if says:
         return
     yield from _packages(home, lib or f"{home}/lib/{others[0]}", daemon.user)
-    yield _versions(found, home)
+    yield _versions(server, found, daemon)
 
 
 def _packages(home: str, lib: str, user: str) -> Iterator[Finding]:
@@ -256,14 +256,16 @@ def _packages(home: str, lib: str, user: str) -> Iterator[Finding]:
         yield judged(f"package-{package}", f"{home} has {package}", says, remedy)
 
 
-def _versions(found: Apache, home: str) -> Finding:
+def _versions(server: Server, found: Apache, daemon: Daemon) -> Finding:
     """Versions with known faults."""
     numbers = re.search(rb"mod_wsgi/(\d+)\.(\d+)\.(\d+)", Path(found.wsgi_module).read_bytes())
     version = tuple(map(int, numbers.groups())) if numbers else ()
+    reloading = server.effective("WSGIScriptReloading", daemon.host)
     says = ""
-    if (6, 0, 0) <= version <= (6, 0, 4):
+    if (6, 0, 0) <= version <= (6, 0, 4) and reloading and reloading.arguments[:1] == ("Off",):
         says = "mod_wsgi 6.0.0 to 6.0.4 damage bodies with WSGIScriptReloading Off"
-    said = subprocess.run([f"{home}/bin/python", "-V"], env=ENVIRON, capture_output=True, text=True)
+    python = f"{daemon.option('python-home')}/bin/python"
+    said = subprocess.run([python, "-V"], env=ENVIRON, capture_output=True, text=True)
     release = tuple(map(int, re.findall(r"\d+", said.stdout)[:3]))
     if (3, 14, 0) <= release <= (3, 14, 4):
         says = f"Python {said.stdout.split()[-1]} collects garbage in steps and keeps much of it"
