@@ -3,6 +3,9 @@
 glibc gives threads arenas of their own. Each load and each end of a release has a thread, so what
 one arena got back could not be used by the next release: a daemon process grew by 20 to 100 MB over
 60 deploys of a Django site. Python's threads allocate one at a time, and wait for nobody.
+
+Threads that a server started before keep their arenas, and new threads use these too: there only
+the environment of the server helps.
 """
 
 from __future__ import annotations
