@@ -223,9 +223,10 @@ class Router(Settings):
         Waits for load_timeout at most; why it cannot answer is in the log. Raises errors.BadHost,
         errors.WatchError, and RuntimeError when no thread is to be had.
         """
-        host = normalise(host_name)
+        host = self._aliases.site(normalise(host_name))
+        path = self._server_path(host, {})
         self._engine.start({})
-        _, release = self._engine.release(host, Path(self.get_server_path(host)))
+        _, release = self._engine.release(host, path)
         return isinstance(release, Release)
 
     def shutdown(self) -> None:

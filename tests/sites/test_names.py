@@ -84,6 +84,16 @@ def test_an_alias_of_the_administrators(
     assert loaded(tmp_path) == ["one", "two"]
 
 
+def test_an_alias_is_loaded_before_its_first_request(
+    tmp_path: Path, make_router: MakeRouter
+) -> None:
+    make(tmp_path, "a.test", "one")
+    router = make_router(sites={"a.test": {"aliases": ["www.a.test"]}})
+    assert router.load("WWW.a.test")
+    assert get(router.application, "a.test").body.startswith("one")
+    assert loaded(tmp_path) == ["one"]
+
+
 def test_a_request_for_an_alias_is_passed_on_as_it_is(
     tmp_path: Path, make_router: MakeRouter
 ) -> None:
