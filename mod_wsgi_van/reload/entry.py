@@ -31,9 +31,10 @@ def entry(setting: str, module_name: str, object_name: str, directory: str) -> E
         return Entry(module, name.removesuffix("()"), factory=name.endswith("()"))
     if (module_name, object_name) != (Settings.module_name, Settings.object_name):
         return Entry(module_name, object_name)
+    package = os.path.join(directory, module_name, "__init__.py")
     files = {name: os.path.join(directory, f"{name}.py") for name in (module_name, *_OTHERS)}
     there = [name for name, file in files.items() if os.path.isfile(file)]
-    if not there or module_name in there:
+    if not there or module_name in there or os.path.isfile(package):
         return Entry(module_name, object_name, second="application")
     if len(there) > 1:
         both = tuple(files[name] for name in there)

@@ -280,6 +280,7 @@ FILES = [
     ({"app": "application = app = "}, "app:app"),
     ({"wsgi": "application = "}, "wsgi:application"),
     ({"passenger_wsgi": "application = "}, "passenger_wsgi:application"),
+    ({"app/__init__": "app = ", "wsgi": "application = "}, "app:app"),
 ]
 
 
