@@ -32,6 +32,15 @@ _KINDS = {
 def read(path: str, limit: int) -> str | None:
     """Return the text of a file of at most ``limit`` bytes, None where there is no such file.
 
+    Raises as ``read_bytes``.
+    """
+    data = read_bytes(path, limit)
+    return None if data is None else data.decode("utf-8", "replace")
+
+
+def read_bytes(path: str, limit: int) -> bytes | None:
+    """Return the contents of such a file.
+
     Raises errors.UnfitFile for a larger one and for what is no regular file, errors.Unreadable
     where it cannot be read.
     """
@@ -44,11 +53,9 @@ def read(path: str, limit: int) -> str | None:
             data = _up_to(descriptor, limit + 1)
         finally:
             os.close(descriptor)
-    if data is None:
-        return None
-    if len(data) > limit:  # it grows, or is a file of /proc, which has no size
+    if data is not None and len(data) > limit:  # it grows, or is a file of /proc, which has no size
         raise _unfit(path, f"has more than {limit:,} bytes", limit)
-    return data.decode("utf-8", "replace")
+    return data
 
 
 def is_missing(error: BaseException) -> bool:

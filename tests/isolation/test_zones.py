@@ -7,13 +7,15 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from mod_wsgi_van.isolation.contract import Source
-from mod_wsgi_van.isolation.imports import ImportsIsolation
+from mod_wsgi_van.isolation.imports import ImportsIsolation, zones
 from mod_wsgi_van.isolation.imports.isolation import ImportsInstance
 from tests.isolation.test_contract import get
 
@@ -156,3 +158,13 @@ def test_zone_can_be_set_back(load: Load) -> None:
     names = release.application.__globals__  # type: ignore[attr-defined]
     exec("del os.environ['TZ']\ntime.tzset()\nzone = time.tzname, time.localtime(0)", names)
     assert names["zone"] == (time.tzname, time.localtime(0))
+
+
+def test_what_is_no_file_of_a_zone_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    found: list[object] = []
+    environ = {b"TZ": os.fsencode(tmp_path / "fifo")}
+    thread = threading.Thread(target=lambda: found.append(zones._zone(environ)), daemon=True)
+    thread.start()
+    thread.join(10)
+    assert len(found) == 1

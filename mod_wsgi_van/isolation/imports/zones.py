@@ -14,9 +14,10 @@ import time
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta, tzinfo
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
+from mod_wsgi_van.errors import LoadError
+from mod_wsgi_van.files.reading import read_bytes
 from mod_wsgi_van.isolation.imports import dates
 from mod_wsgi_van.isolation.imports.internals import load_real
 from mod_wsgi_van.isolation.imports.system import System, put
@@ -25,6 +26,7 @@ Names = dict[str, Any]
 
 _CONSTANTS = ("timezone", "altzone", "daylight", "tzname")
 _DIRECTORY = b"/usr/share/zoneinfo"
+_SIZE = 1 << 20  # bytes of a file of a zone
 # A file of a zone (RFC 9636) without any time; a rule that holds for all times comes after it.
 _FOR_ALL_TIMES = (
     b"TZif2" + bytes(39) + b"TZif2" + bytes(34) + b"\1\0\0\0\4" + bytes(6) + b"UTC\0\n%b\n"
@@ -95,9 +97,10 @@ def _zone(environ: Mapping[bytes, bytes]) -> Any:
 def _descriptions(environ: Mapping[bytes, bytes]) -> list[bytes]:
     """The contents of a file, or else what the name may say as a rule."""
     name = environ.get(b"TZ", b"/etc/localtime").removeprefix(b":") or b"Universal"
-    path = Path(os.fsdecode(os.path.join(environ.get(b"TZDIR", _DIRECTORY), name)))
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        return [file.read(1 << 20)]
+    path = os.fsdecode(os.path.join(environ.get(b"TZDIR", _DIRECTORY), name))
+    with contextlib.suppress(LoadError):  # a FIFO would block whoever opens it
+        if (data := read_bytes(path, _SIZE)) is not None:
+            return [data]
     # Debian has few files without tzdata-legacy: what begins like a name is one, of UTC.
     named = [begin[0] + b"0"] if (begin := re.match(b"[A-Za-z]{3,}", name)) else []
     return [_FOR_ALL_TIMES % rule for rule in (name, name + _USUAL, *named)]
