@@ -20,6 +20,9 @@ from mod_wsgi_van.hosts import Pattern, normalise
 # Seconds. Whatever is longer is taken for this: epoll_wait(2) counts milliseconds in 31 bits.
 LONGEST = 1_000_000
 
+# What C code takes; and int turns no number of more than some thousand digits into text.
+MOST = 2**63 - 1
+
 # Variables that say what an interpreter or the dynamic linker loads: no site sets them by a file.
 RESERVED = ("PYTHON*", "LD_*", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
 
@@ -61,6 +64,8 @@ def number(whole: bool, zero: str, value: Any) -> Any:
         raise ValueError(wanted)
     if not 0 <= value < math.inf or not (value or zero):
         raise ValueError(wanted)
+    if whole and value > MOST:
+        raise ValueError(f"{wanted}, at most {MOST}")
     return value if whole else min(value, LONGEST)
 
 
@@ -101,7 +106,7 @@ def pattern(value: Any) -> str:
 
 def names(value: Any) -> tuple[str, ...]:
     # One string is the mistake that is made most often.
-    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise ValueError("a sequence of strings is wanted, such as ['x']")
     items = tuple(value)
     for item in items:
@@ -124,6 +129,13 @@ def variables(value: Any) -> tuple[str, ...]:
         if item.startswith("="):
             raise ValueError(f"{reprlib.repr(item)} is neither a name, nor a glob, nor NAME=value")
     return variables
+
+
+def few(most: int, check: Callable[[Any], tuple[str, ...]], value: Any) -> tuple[str, ...]:
+    items = check(value)
+    if len(items) > most:
+        raise ValueError(f"at most {most} are allowed")
+    return items
 
 
 def within(value: Any) -> tuple[str, ...]:

@@ -133,7 +133,7 @@ class Settings:
         checks.paths,
         "further files and directories, relative to the site's directory, whose change reloads it",
         site="watch_paths",
-        own=checks.within,
+        own=partial(checks.few, 32, checks.within),
         join=_both,
     )
     watch_ignore: Sequence[str] = _row(
@@ -142,6 +142,7 @@ class Settings:
         checks.names,
         "names whose change never reloads; replaces the default list, a site's adds to it",
         site="watch_ignore",
+        own=partial(checks.few, 100, checks.names),
         join=_both,
     )
     settle: float = _time(

@@ -82,6 +82,7 @@ WRONG = [
     ("settle = -1", 1, "settle: a number of seconds is wanted, 0 or more"),
     ('watch = "x"', 1, "watch: allowed are 'auto', 'inotify', 'polling'"),
     ("watch_paths = [\n  'a',\n  3,\n]\nsettle = 1", 1, "watch_paths: 3 is not a name"),
+    ("watch_paths = {a = 1}", 1, "watch_paths: a sequence of strings is wanted"),
     ("[limits]\n# threads = 3\nthreads = 0", 3, "limits.threads: a whole number is wanted"),
     (
         "settle = 1\n[limits]\nentry = 'a:b'",

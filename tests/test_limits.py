@@ -75,3 +75,11 @@ def test_what_no_site_changes_is_the_routers_own() -> None:
     assert grant(router, HOST, {}).settings is router
     changed = grant(router, HOST, {"threads": 1}).settings
     assert (changed.process_threads, router.process_threads) == (1, 8)
+
+
+@pytest.mark.parametrize(("key", "most"), [("watch_paths", 32), ("watch_ignore", 100)])
+def test_what_is_looked_at_for_a_site_has_a_bound(key: str, most: int) -> None:
+    check = settings.site_checks()[key]
+    assert check(["a"] * most) == ("a",) * most
+    with pytest.raises(ValueError, match=f"at most {most} are allowed"):
+        check(["a"] * (most + 1))

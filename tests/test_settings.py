@@ -26,6 +26,7 @@ WRONG: list[tuple[str, Any, str]] = [
     *((name, True, "a number of seconds") for name in TIMES),
     *((name, 1.5, "a whole number") for name in AMOUNTS),
     *((name, True, "a whole number") for name in AMOUNTS),
+    *((name, 2**63, "at most 9223372036854775807") for name in AMOUNTS),
     ("update_interval", float("inf"), "more than 0"),
     ("grace_period", float("nan"), "0 or more"),
     ("load_timeout", None, "a number of seconds"),
