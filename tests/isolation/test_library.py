@@ -5,15 +5,21 @@ Each case is the code of a site, which fails to load where an assertion fails.
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.imports import ImportsIsolation
 from mod_wsgi_van.isolation.imports.isolation import ImportsInstance
+from mod_wsgi_van.isolation.process.worker import YOUNG
 from tests.isolation.test_contract import get
+from tests.support.waiting import wait
 
 MakeSource = Callable[..., Source]
 Load = Callable[[Source], ImportsInstance]
@@ -344,3 +350,36 @@ def test_recursion_limit_is_the_largest_of_all(load: Load, make_source: MakeSour
         assert sys.getrecursionlimit() == before
     finally:
         sys.setrecursionlimit(before)
+
+
+HOOKED = """
+import importlib.machinery, sys
+class Loader(importlib.machinery.SourceFileLoader):
+    def source_to_code(self, data, path, **more):
+        return super().source_to_code(data.replace(b"plain", b"instrumented"), path, **more)
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "package":
+            spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+            spec.loader = Loader(name, spec.origin)
+            return spec
+sys.meta_path.insert(0, Finder)
+"""
+
+
+@pytest.mark.parametrize("order", [("hooked", "plain"), ("plain", "hooked")])
+def test_what_an_import_hook_makes_of_a_file_stays_with_its_site(
+    order: tuple[str, str], load: Load, make_source: MakeSource, tmp_path: Path
+) -> None:
+    """Both sites have one environment, so that its code is shared between others."""
+    (tmp_path / "common").mkdir()
+    file = tmp_path / "common/package.py"
+    file.write_text("answer = lambda: 'plain'\n")
+    os.utime(file, (0, 10**9))
+    wait(lambda: time.time() - file.stat().st_ctime > YOUNG, "the file is no longer young")
+    for host in order:
+        text = (HOOKED if host == "hooked" else "") + "from package import answer\n"
+        source = make_source({"wsgi/app.py": text}, f"{host}.test")
+        source = replace(source, site_packages=(str(tmp_path / "common"),))
+        assert get(load(source)) == {"hooked": "instrumented", "plain": "plain"}[host]

@@ -81,9 +81,12 @@ def prepare(system: System) -> None:
     """Let the release's importlib find the library in the lists, and its code in the store."""
     external = system.importlib.external
     loader = external.SourceFileLoader
-    read = loader.get_code
+    read: Callable[[Any, str], CodeType | None] = loader.get_code
+    known_ways = _ways(loader)
 
     def get_code(self: Any, fullname: str) -> CodeType | None:
+        if _ways(type(self)) != known_ways:
+            return read(self, fullname)  # an import hook of the site's: its code is its own
         path = self.get_filename(fullname)
         known: MutableMapping[Any, CodeType] = _codes if contains(path) else _shared
         key: Any = path if known is _codes else _identity(path)
@@ -103,6 +106,12 @@ def prepare(system: System) -> None:
     if not os.path.exists(archive):
         system.sys.path_importer_cache[archive] = None
     system.sys.path_hooks[:0] = [_archives(system), _finders(external)]
+
+
+def _ways(loader: type) -> list[Any]:
+    """What decides which code a loader makes of a file; a site may patch them, or a subclass."""
+    names = ("get_data", "path_stats", "source_to_code", "get_filename", "_cache_bytecode")
+    return [getattr(loader, name, None) for name in names]
 
 
 def _compiling(system: System, read: Callable[..., CodeType]) -> Callable[..., CodeType]:
