@@ -37,9 +37,10 @@ class Installation:
         """Raises ValueError: no text of the caller's may become a directive."""
         if not re.fullmatch(r"(?=.{1,253}$)[a-z0-9-]+(\.[a-z0-9-]+)*", self.domain):
             raise ValueError(f"{self.domain!r} is not a domain in lower case, such as domain.org")
-        for path in (self.base, self.etc, self.home, self.log, self.certificate, self.key):
+        places = (self.base, self.etc, self.home, self.log)
+        for path in (*places, *filter(None, (self.certificate, self.key))):
             # mod_rewrite has no quoting that holds in a condition and in a substitution alike.
-            if path and not re.fullmatch(r"/[A-Za-z0-9_./+@-]*", path):
+            if not re.fullmatch(r"(/[A-Za-z0-9_.+@-]+)+", path):
                 raise ValueError(f"{path!r} is not an absolute path of letters, digits and _./+@-")
         if self.tls not in TLS:
             raise ValueError(f"tls={self.tls!r}: allowed are {', '.join(TLS)}")

@@ -122,10 +122,7 @@ BROKEN = {
         "package-mod_wsgi_van",
     ),
     "a Python with a known fault": (
-        in_home(
-            "rm $home/bin/python; printf '#!/bin/sh\\necho Python 3.14.2\\n' > $home/bin/python;"
-            " chmod 755 $home/bin/python"
-        ),
+        in_home(r"sed -i 's/^\(version[a-z_]*\) = .*/\1 = 3.14.2/' $home/pyvenv.cfg"),
         "known-faults",
     ),
     "the wsgi file does not compile": (
@@ -290,3 +287,95 @@ def test_what_the_manual_shows_is_what_the_doctor_says(sound: Path, command: Pat
         running.shell(f"{START}; cp -r {SITE} /var/www/{host}; chmod 700 /var/www/{host}/wsgi")
         said = running.run(command, "doctor", host).stdout
         assert "\n".join(line.removeprefix("    ") for line in shown) in said
+
+
+# Set-ups that are sound in a way of their own.
+SOUND = {
+    "the process group in the alias": edit(
+        "/WSGIProcessGroup/d;/WSGIApplicationGroup/d;s#WSGIScriptAlias / .*#&"
+        " process-group=mod_wsgi_van application-group=%{GLOBAL}#"
+    ),
+    "Apache's own user": edit("s/ user=www-data group=www-data//"),
+    "a user by number": edit("s/user=www-data/user=#33/"),
+    "settings in the wsgi file": (
+        "printf 'from mod_wsgi_van import Router\\nBASE = 1\\n"
+        'application = Router("/var/www", settle=1).application\' > /etc/mod_wsgi_van/app.wsgi;'
+        f" rm /etc/mod_wsgi_van/van.toml; {START}"
+    ),
+    "settings in another file": (
+        "mv /etc/mod_wsgi_van/van.toml /etc/mod_wsgi_van/other.toml;"
+        " sed -i 's#from_config()#from_config(\"/etc/mod_wsgi_van/other.toml\")#'"
+        f" /etc/mod_wsgi_van/app.wsgi; {START}"
+    ),
+    "an address of its own": edit("s/VirtualHost \\*:80/VirtualHost 127.0.0.1:80/"),
+}
+
+
+@pytest.mark.parametrize("what", SOUND)
+def test_what_is_sound_in_its_own_way_gets_no_word(what: str, sound: Path, command: Path) -> None:
+    with machine(sound) as running:
+        running.shell(SOUND[what])
+        status, found = findings(running, command)
+        assert [each for each in found if each["state"] != "ok"] == []
+        assert status == 0
+
+
+HOSTILE = {
+    "deep code": "printf 'a' > app.py; python3 -c 'print(\".b\" * 20000)' >> app.py",
+    "deep signs": 'python3 -c \'print("-" * 20000 + "1")\' > app.py',
+    "a pipe": "rm app.py; mkfifo app.py",
+    "a device": "ln -sf /dev/zero app.py",
+    "a huge number": "printf 'threads = 0x' > ../van.toml;"
+    " python3 -c 'print(\"f\" * 5000)' >> ../van.toml",
+    "a flood at load": "echo 'import os\\nwhile True: os.write(2, b\"x\" * 65536)' > app.py;"
+    " sed -i 's/\\\\n/\\n/' app.py",
+    "escapes": "ln -s \"$(printf '/srv/\\033]0;title\\007\\nChecking whether all is well ... ok')\""
+    " ../../next.domain.org",
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_hostile_site_is_a_finding_and_the_others_are_looked_at(
+    what: str, sound: Path, command: Path
+) -> None:
+    with machine(sound) as running:
+        running.shell(
+            f"cp -r {SITE} /var/www/a.domain.org; cd /var/www/a.domain.org/wsgi; {HOSTILE[what]};"
+            f" sed -i '$aload_timeout = 1' /etc/mod_wsgi_van/van.toml; {START}"
+        )
+        status, found = findings(running, command)
+        told = [each for each in found if each["state"] != "ok"]
+        assert {each["site"] for each in told} <= {"a.domain.org", "next.domain.org"}
+        assert told and status in (1, 2)
+        assert [each for each in found if each["site"] == HOST]
+        shown = running.run(command, "doctor").stdout
+        assert "\x1b" not in shown and "\nChecking whether all is well" not in shown
+
+
+def test_a_site_gets_nothing_of_roots_when_it_is_loaded(sound: Path, command: Path) -> None:
+    spy = (
+        "import os; open('/srv/seen/x', 'w').write("
+        "str([os.geteuid(), os.getsid(0) == os.getpid(), 'SECRET' in os.environ]))"
+    )
+    with machine(sound) as running:
+        running.shell(f'mkdir -m 1777 /srv/seen; echo "{spy}" >> {SITE}/wsgi/app.py')
+        running.shell(START)
+        running.run(command, "doctor", "--load", HOST, SECRET="x")
+        assert running.shell("cat /srv/seen/x") == "[33, True, False]"
+
+
+def test_a_wsgi_file_that_computes_its_settings_is_said_so(sound: Path, command: Path) -> None:
+    with machine(sound) as running:
+        text = 'from mod_wsgi_van import Router\\nBASE = "/var/www"\\n'
+        text += "application = Router(BASE).application"
+        running.shell(f"printf '{text}' > /etc/mod_wsgi_van/app.wsgi; {START}")
+        status, found = findings(running, command)
+        told = [each for each in found if each["state"] != "ok"]
+        assert (status, [each["name"] for each in told]) == (2, ["settings"])
+        assert "line 3" in told[0]["says"]
+
+
+def test_a_name_that_no_site_can_have_is_wrong_usage(sound: Path, command: Path) -> None:
+    with machine(sound) as running:
+        done = running.run(command, "doctor", "http://x.org/")
+        assert (done.returncode, done.stdout.count("\n")) == (2, 1)

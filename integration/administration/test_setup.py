@@ -181,3 +181,29 @@ def test_what_the_manual_shows_is_what_setup_says(
     said = setup().replace(str(command.parent.parent), "/opt/mod_wsgi_van")
     said = said.replace("apache2ctl -k start", "systemctl reload-or-restart apache2")
     assert [line.strip() for line in shown] == said.rstrip("\n").splitlines()
+
+
+def test_a_closed_umask_of_roots_closes_nothing(bare: Machine, command: Path) -> None:
+    done = bare.run("sh", "-c", f"umask 077; {command} setup --domain domain.org")
+    assert done.returncode == 0, done.stdout
+    assert ask(bare) == f"200 {SERVED}"
+
+
+def test_a_link_in_anothers_directory_leads_nowhere(bare: Machine, setup: Setup) -> None:
+    bare.shell(
+        f"mkdir -p /var/www/{HOST}/wsgi; echo secret > /srv/victim; chmod 600 /srv/victim;"
+        f" ln -s /srv/victim /var/www/{HOST}/wsgi/.app.py.new"
+    )
+    setup()
+    assert bare.shell("cat /srv/victim; stat -c %a /srv/victim") == "secret\n600\n"
+
+
+def test_undo_needs_no_domain_and_starts_nothing(
+    bare: Machine, setup: Setup, command: Path
+) -> None:
+    setup()
+    bare.shell("apache2ctl stop; while [ -e /run/apache2/apache2.pid ]; do sleep 0.05; done")
+    assert bare.run(command, "setup", "--undo").returncode == 0
+    assert not bare.run("sh", "-c", "! pgrep -x apache2").returncode
+    done = bare.run(command, "setup")
+    assert (done.returncode, done.stdout.count("\n")) == (2, 1)

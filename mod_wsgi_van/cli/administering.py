@@ -16,13 +16,15 @@ from mod_wsgi_van import blocks
 from mod_wsgi_van.blocks import Installation
 from mod_wsgi_van.cli import doctor, setup
 from mod_wsgi_van.cli.doctor.finding import Finding, State
+from mod_wsgi_van.errors import BadHost
+from mod_wsgi_van.hosts import normalise
 
 _DEFAULT = Installation()
 _CONFIG = ("apache", "systemd", "logrotate")
 
 
 @click.command("setup")
-@click.option("--domain", required=True, help="its sites are DOMAIN and *.DOMAIN")
+@click.option("--domain", default="", help="its sites are DOMAIN and *.DOMAIN")
 @click.option("--base", default=_DEFAULT.base, help=f"their directory (default: {_DEFAULT.base})")
 @click.option(
     "--tls",
@@ -41,7 +43,9 @@ def setup_command(
     No file is changed that setup did not write itself. It can be run again. When a step fails, all
     of them are taken back.
     """
-    plan = setup.Plan(_installation(domain, base, tls, email), click.echo)
+    if not (domain or undo):
+        raise click.UsageError("--domain is needed: the sites will be DOMAIN and *.DOMAIN")
+    plan = setup.Plan(_installation(domain or _DEFAULT.domain, base, tls, email), click.echo)
     if undo:
         setup.take_back(plan)
         return None
@@ -64,7 +68,7 @@ def _installation(domain: str, base: str, tls: str, email: str) -> Installation:
             raise ValueError("--tls CERTIFICATE,KEY names two files")
         return Installation(
             domain=domain,
-            base=base.rstrip("/"),
+            base=base.rstrip("/") or base,
             home=sys.prefix,
             email=email,
             tls="files" if comma else tls,
@@ -107,6 +111,11 @@ def doctor_command(
 
     Exit status 0: all is well, 1: a problem, 2: warnings only.
     """
+    for name in sites:
+        try:
+            normalise(name)
+        except BadHost as error:
+            raise click.BadParameter(str(error)) from error
     findings = doctor.examine(doctor.Scope(sites, load, tuple(shlex.split(apache)), config))
     return _json(findings) if as_json else _tell(findings)
 

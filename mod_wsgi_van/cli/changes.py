@@ -178,20 +178,18 @@ class Journal:
     def take_back(self, keeps: Callable[[Sequence[str]], str], down_to: int = 0) -> Iterator[str]:
         """Take back all entries but the first ``down_to``, last first; says what became of each.
 
-        ``keeps`` is asked before each command why it must not be run, "" if it may. What cannot be
-        taken back is kept in the journal, and the rest goes on.
+        ``keeps`` is asked before each command why it must not be run, "" if it may. What somebody
+        has changed or uses is theirs from then on. What fails is kept in the journal, and the rest
+        goes on.
         """
-        kept: list[dict[str, Any]] = []
-        while len(self.entries) > down_to:
-            entry = self.entries.pop()
+        for entry in reversed(self.entries[down_to:]):
             try:
-                yield self._taken_back(entry, keeps)
+                said = self._taken_back(entry, keeps)
+                self.entries.remove(entry)
             except (Problem, OSError) as error:
-                kept.insert(0, entry)
-                yield f"not taken back: {error}"
+                said = f"not taken back: {error}"
             self.write()
-        self.entries += kept
-        self.write()
+            yield said
 
     def _taken_back(self, entry: dict[str, Any], keeps: Callable[[Sequence[str]], str]) -> str:
         if entry["kind"] == "command":
@@ -258,8 +256,12 @@ def _write(change: NewFile) -> None:
     path = Path(change.path)
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
-    new.write_text(change.text)
-    new.chmod(change.mode)
+    new.unlink(missing_ok=True)
+    # The directory may be another user's: nothing that stands there is followed or written to.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    with os.fdopen(os.open(new, flags, 0o600), "w") as file:
+        file.write(change.text)
+        os.fchmod(file.fileno(), change.mode)
     new.replace(path)
 
 

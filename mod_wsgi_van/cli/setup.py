@@ -94,8 +94,9 @@ def show(plan: Plan) -> None:
 def make(plan: Plan) -> None:
     """Do it. Raises Problem, after everything of this run was taken back."""
     _check(plan)
+    os.umask(0o022)  # the daemon's user reads what is made, and Apache's sockets must be open to it
     journal = Journal.read(plan.journal)
-    before = len(journal.entries)
+    before, ran = len(journal.entries), debian.runs()
     for change in (*files(plan.of, plan.host), *apache_site(plan.of)):
         journal.wants(change)  # what stands in the way is known before anything is changed
     try:
@@ -111,24 +112,26 @@ def make(plan: Plan) -> None:
         plan.say("it failed; what was done is taken back:")
         for line in (*journal.restore(), *journal.take_back(debian.still_used, before)):
             plan.say(f"  {line}")
-        _settle(plan)
+        _settle(plan, ran)
         raise
 
 
 def take_back(plan: Plan) -> None:
-    """Take back what earlier runs have made. Raises Problem when something had to stay."""
+    """Take back what earlier runs have made. Raises Problem when a step fails."""
     journal = Journal.read(plan.journal)
     if not journal.entries:
         raise Problem(f"{plan.journal} does not exist: setup has made nothing that is left")
     for line in journal.take_back(debian.still_used):
         plan.say(line)
-    _settle(plan)
+    _settle(plan, debian.runs())
     if journal.entries:
         raise Problem(f"not all could be taken back; {plan.journal} says what is left")
 
 
-def _settle(plan: Plan) -> None:
-    """Let Apache run with what is left."""
+def _settle(plan: Plan, ran: bool) -> None:
+    """Let Apache go on with what is left, where it ``ran``."""
+    if not ran:
+        return
     try:
         debian.configtest()
         debian.reload()
@@ -210,11 +213,20 @@ def _fetch(plan: Plan) -> None:
             return
         log = Path(plan.of.log, "error.log")
         if not debian.runs():
-            last = log.read_text(errors="replace").splitlines()[-4:] if log.exists() else []
-            raise Problem(f"Apache has ended: {' / '.join(last)}")
+            raise Problem(f"Apache has ended: {' / '.join(_last(log))}")
         if time.monotonic() > end:
             raise Problem(f"{_url(plan)} answers {answer!r} on this machine; see {log}")
         time.sleep(0.1)
+
+
+def _last(log: Path) -> list[str]:
+    """The last lines of a log of any size."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 4096))
+            return file.read().decode(errors="replace").splitlines()[-4:]
+    except OSError:
+        return []
 
 
 def _answer(plan: Plan) -> str:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ast
 import os
+import re
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -22,10 +24,14 @@ from mod_wsgi_van.cli.doctor.finding import Finding, judged
 from mod_wsgi_van.cli.doctor.server import Daemon
 from mod_wsgi_van.cli.doctor.site import Examination, hosts
 from mod_wsgi_van.cli.problem import Unusable
+from mod_wsgi_van.errors import LoadError
+from mod_wsgi_van.files.reading import read
 from mod_wsgi_van.settings import Settings
 
 _INSTALLED = "Apache and mod_wsgi are installed"
 _VALID = "the settings are valid"
+_ROUTER = re.compile(r"\bRouter(\.from_config)?$")
+_SIZE = 1 << 20  # bytes of a wsgi file
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,10 @@ class _Visit:
         except Unusable as error:
             yield judged("apache", _INSTALLED, str(error), "run what is named there")
         else:
-            server = directives.ask(self._order.command)
+            try:
+                server = directives.ask(self._order.command)
+            except (OSError, subprocess.TimeoutExpired) as error:
+                server = Server(str(error), frozenset(), (), "")
             yield from servers.general(server)
             if server.fault:
                 return
@@ -71,6 +80,10 @@ class _Visit:
         user = daemon.user if daemon and os.geteuid() == 0 else ""
         try:
             router = _router(self._order, daemon)
+        except _Unknown as error:
+            remedy = "keep the settings in van.toml, and Router.from_config() in the wsgi file"
+            yield judged("settings", _VALID, str(error), remedy, state="warning")
+            return
         except ValueError as error:
             yield judged("settings", _VALID, str(error), "mend the line")
             return
@@ -94,15 +107,24 @@ class _Visit:
 
     def _sites(self, router: Router, daemon: Daemon | None, user: str) -> Iterator[Finding]:
         base = os.path.abspath(router.base_path)
-        names = hosts(base) if os.path.isdir(base) else []
+        # With another pattern the names of directories are not those of sites.
+        all_names = os.path.isdir(base) and router.vhost_pattern == "%0"
+        names = hosts(base) if all_names else []
         yield from machine.limits(len(names))
-        loads = self._order.load and self.sound
+        loads = self._order.load and self.sound and (user or os.geteuid() != 0)
         for name in self._order.sites or names if self.sound else ():
             examination = Examination(router, name, user)
-            found = list(examination.findings())
-            yield from found
+            found = []
+            try:
+                for each in examination.findings():
+                    found.append(each)
+                    yield each
+            except (RuntimeError, OSError) as error:
+                check, remedy = "it can be looked at", "mend what is named"
+                found.append(judged("look", check, str(error), remedy, site=name))
+                yield found[-1]
             if loads and all(each.state != "problem" for each in found):
-                yield examination.load([_python(daemon)])
+                yield examination.load(_python(daemon))
 
 
 def _pid(server: Server) -> int | None:
@@ -118,31 +140,41 @@ def _python(daemon: Daemon | None) -> str:
     return os.path.join(home, "bin/python") if home else sys.executable
 
 
+class _Unknown(Exception):
+    """The settings cannot be told without running the wsgi file."""
+
+
 def _router(order: Scope, daemon: Daemon | None) -> Router:
-    """A router with the settings of the daemon's; raises ValueError where they are wrong."""
-    if order.config is None and daemon is not None:
-        given = _given(Path(daemon.script))
-        if given is not None:
-            return Router(**given)
-    return Router.from_config(order.config)
+    """A router with the settings of the daemon's.
+
+    Raises ValueError where they are wrong, _Unknown where the wsgi file computes them.
+    """
+    config = order.config
+    if config is None and daemon is not None:
+        call = _call(daemon.script)
+        if call is not None and ast.unparse(call.func).endswith("Router"):
+            return Router(**_literals(call, [each.name for each in fields(Settings)]))
+        if call is not None:
+            config = _literals(call, ["path"]).get("path")
+    return Router.from_config(config)
 
 
-def _given(script: Path) -> dict[str, Any] | None:
-    """The settings in the text of a wsgi file, None where it takes them from van.toml."""
+def _call(script: str) -> ast.Call | None:
+    """The call that makes the router in a wsgi file, None where none is seen."""
     try:
-        nodes = ast.walk(ast.parse(script.read_text()))
-        calls = [node for node in nodes if isinstance(node, ast.Call) and _is_router(node)]
-    except (OSError, SyntaxError, ValueError):
+        nodes = ast.walk(ast.parse(read(script, _SIZE) or ""))
+    except (LoadError, SyntaxError, ValueError, RecursionError):
         return None
-    if not calls:
-        return None
-    known = {each.name for each in fields(Settings)}
-    settings: dict[str, Any] = {}
-    for keyword in calls[0].keywords:
-        if keyword.arg in known:
-            settings[keyword.arg] = ast.literal_eval(keyword.value)
-    return settings
+    made = (node for node in nodes if isinstance(node, ast.Call))
+    return next((node for node in made if _ROUTER.search(ast.unparse(node.func))), None)
 
 
-def _is_router(node: ast.Call) -> bool:
-    return ast.unparse(node.func).endswith("Router")
+def _literals(call: ast.Call, names: list[str]) -> dict[str, Any]:
+    """The arguments of a call by their names."""
+    given = [*zip(names, call.args, strict=False)]
+    given += [(each.arg or "**", each.value) for each in call.keywords]
+    try:
+        return {name: ast.literal_eval(value) for name, value in given}
+    except ValueError:
+        text = f"line {call.lineno} of the wsgi file computes the settings of its router"
+        raise _Unknown(text) from None

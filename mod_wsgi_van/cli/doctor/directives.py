@@ -39,6 +39,7 @@ class Server:
     modules: frozenset[str]  # without _module
     directives: tuple[Directive, ...]
     pid_file: str
+    user: str = ""  # as whom its processes run, and those of mod_wsgi by default
 
     def named(self, name: str, host: str | None = None) -> list[Directive]:
         """The directives of a name, where given those of one virtual host."""
@@ -56,7 +57,10 @@ class Server:
 
 
 def ask(command: Sequence[str]) -> Server:
-    """Ask Apache, ``command`` being apache2ctl or a program with its options. Raises OSError."""
+    """Ask Apache, ``command`` being apache2ctl or a program with its options.
+
+    Raises OSError and subprocess.TimeoutExpired.
+    """
 
     def said(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -80,7 +84,8 @@ def ask(command: Sequence[str]) -> Server:
     reading = Reading(modules, defines)
     directives = tuple(each for file in files for each in reading.file(Path(file)))
     pid_file = re.search(r'^PidFile: "(.+)"', run, re.MULTILINE)
-    return Server("", modules, directives, pid_file[1] if pid_file else "")
+    user = re.search(r'^User: name="([^"]+)"', run, re.MULTILINE)
+    return Server("", modules, directives, pid_file[1] if pid_file else "", user[1] if user else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +99,8 @@ class Reading:
         """The directives of one file that count, in their order."""
         sections: list[tuple[str, bool]] = []  # and whether what is inside counts
         for number, line in _lines(path):
-            if end := re.fullmatch(r"</\w+>", line):
-                if sections and end:
-                    sections.pop()
+            if re.fullmatch(r"</\w+>", line):
+                del sections[-1:]
             elif begin := re.fullmatch(r"<(\w+)\s*(.*)>", line):
                 kind, rest = begin[1].lower(), begin[2].strip()
                 label = f"{kind} {rest}" + (f" {path}:{number}" if kind == "virtualhost" else "")

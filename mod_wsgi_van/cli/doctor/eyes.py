@@ -25,16 +25,22 @@ def look(user: str, questions: Sequence[Question]) -> list[str]:
 
 
 def as_user(user: str, answer: Callable[[], Any]) -> Any:
-    """Call ``answer`` in a child process of ``user``; what it returns must be JSON's."""
+    """Call ``answer`` in a child process of ``user``; what it returns must be JSON's.
+
+    Raises RuntimeError with what the call raised.
+    """
     ours, theirs = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
             os.close(ours)
-            become(user)
-            data = json.dumps(answer()).encode()
+            try:
+                become(user)
+                said = ["", answer()]
+            except Exception as error:
+                said = [f"{type(error).__name__}: {error}"[:500], None]
             with os.fdopen(theirs, "wb") as pipe:
-                pipe.write(data)
+                pipe.write(json.dumps(said).encode())
         finally:
             os._exit(0)
     os.close(theirs)
@@ -43,7 +49,10 @@ def as_user(user: str, answer: Callable[[], Any]) -> Any:
     os.waitpid(pid, 0)
     if not data:
         raise RuntimeError(f"the process that looks as {user} ended without an answer")
-    return json.loads(data)
+    fault, result = json.loads(data)
+    if fault:
+        raise RuntimeError(fault)
+    return result
 
 
 def become(user: str) -> None:

@@ -23,7 +23,14 @@ class Finding:
 def judged(
     name: str, check: str, says: str, remedy: str, *, state: State = "problem", site: str = ""
 ) -> Finding:
-    """A finding that is well where ``says`` is empty."""
+    """A finding that is well where ``says`` is empty.
+
+    Parts of it are texts of sites: nothing of them may move a terminal's cursor or begin a line.
+    """
     if not says:
-        return Finding(check, name=name, site=site)
-    return Finding(check, state, says, remedy, site, name)
+        return Finding(_printable(check), name=name, site=site)
+    return Finding(_printable(check), state, _printable(says), _printable(remedy), site, name)
+
+
+def _printable(text: str) -> str:
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import http.client
 import os
+import pwd
 import re
 import socket
 import ssl
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from mod_wsgi_van.cli import debian
-from mod_wsgi_van.cli.apache import ENVIRON, Apache
+from mod_wsgi_van.cli.apache import Apache
 from mod_wsgi_van.cli.doctor import eyes
 from mod_wsgi_van.cli.doctor.directives import Directive, Server
 from mod_wsgi_van.cli.doctor.finding import Finding, judged
+from mod_wsgi_van.errors import LoadError
+from mod_wsgi_van.files.reading import read
 
 _PATIENCE = 15.0  # seconds for an answer
+_SIZE = 1 << 20  # bytes of a wsgi file
 _RELOAD = "then systemctl reload apache2"
 
 
@@ -29,16 +32,15 @@ class Daemon:
 
     script: str
     host: str  # the virtual host with its place, "" at server level
-    group: Directive | None  # its WSGIDaemonProcess; None in embedded mode
+    user: str
+    process_group: str  # its name, "" in embedded mode
+    application_group: str
+    group: Directive | None  # its WSGIDaemonProcess; None in embedded mode, or where there is none
 
     def option(self, name: str) -> str:
         found = self.group.arguments[1:] if self.group else ()
         values = [each.partition("=")[2] for each in found if each.startswith(f"{name}=")]
         return values[-1] if values else ""
-
-    @property
-    def user(self) -> str:
-        return self.option("user")
 
 
 def daemons(server: Server) -> list[Daemon]:
@@ -47,18 +49,37 @@ def daemons(server: Server) -> list[Daemon]:
     for alias in (*server.named("WSGIScriptAlias"), *server.named("WSGIScriptAliasMatch")):
         script = alias.arguments[1] if len(alias.arguments) > 1 else ""
         if "mod_wsgi_van" in _text(script) or "mod_wsgi_van" in script:
-            found.setdefault(alias.host, _daemon(server, script, alias.host))
+            found.setdefault(alias.host, _daemon(server, script, alias))
     return list(found.values())
 
 
-def _daemon(server: Server, script: str, host: str) -> Daemon:
-    chosen = server.effective("WSGIProcessGroup", host)
-    name = chosen.arguments[0] if chosen and chosen.arguments else ""
+def _daemon(server: Server, script: str, alias: Directive) -> Daemon:
+    def chosen(directive: str, option: str) -> str:
+        """By an option of the alias, or else by a directive."""
+        found = server.effective(directive, alias.host)
+        names = [each.partition("=")[2] for each in alias.arguments if each.startswith(option)]
+        return (names or list(found.arguments if found else ()) or [""])[0]
+
+    name = chosen("WSGIProcessGroup", "process-group=")
+    application_group = chosen("WSGIApplicationGroup", "application-group=")
     groups = server.named("WSGIDaemonProcess")
-    if name.startswith("%{") and groups:  # chosen for each request: any of them tells
-        return Daemon(script, host, groups[0])
-    named = (each for each in groups if each.arguments[:1] == (name,))
-    return Daemon(script, host, next(named, None))
+    # %{ENV:...} is chosen for each request: any of them tells.
+    named = (each for each in groups if each.arguments[:1] == (name,) or name.startswith("%{ENV"))
+    group = next(named, None)
+    given = [each[5:] for each in (group.arguments if group else ()) if each.startswith("user=")]
+    user = _user(given[-1]) if given else ""
+    name = "" if name == "%{GLOBAL}" else name
+    return Daemon(script, alias.host, user or server.user, name, application_group, group)
+
+
+def _user(given: str) -> str:
+    """The name of a user as mod_wsgi takes it, "" for a variable of Apache's."""
+    try:
+        if given.startswith("#"):
+            return pwd.getpwuid(int(given[1:])).pw_name
+        return pwd.getpwnam(given).pw_name
+    except (ValueError, KeyError):
+        return ""
 
 
 def general(server: Server) -> Iterator[Finding]:
@@ -67,9 +88,9 @@ def general(server: Server) -> Iterator[Finding]:
     yield judged("configtest", "Apache's configuration is valid", says, "mend what is named first")
     if says:
         return
-    for module, remedy in (("wsgi", "apt install libapache2-mod-wsgi-py3; a2enmod wsgi"),):
-        says = "" if module in server.modules else f"mod_{module} is not loaded"
-        yield judged(f"module-{module}", f"Apache has mod_{module}", says, f"{remedy}, {_RELOAD}")
+    says = "" if "wsgi" in server.modules else "mod_wsgi is not loaded"
+    remedy = f"apt install libapache2-mod-wsgi-py3; a2enmod wsgi, {_RELOAD}"
+    yield judged("module-wsgi", "Apache has mod_wsgi", says, remedy)
     prefork = "mpm_prefork" in server.modules
     yield judged(
         "mpm",
@@ -123,15 +144,13 @@ def _is_on(server: Server, name: str, host: str) -> bool:
 
 def _process_group(server: Server, daemon: Daemon) -> Iterator[Finding]:
     check = "the router runs in a daemon process"
-    chosen = server.effective("WSGIProcessGroup", daemon.host)
-    name = chosen.arguments[0] if chosen and chosen.arguments else ""
-    if chosen is None or name == "%{GLOBAL}":
+    if not daemon.process_group:
         says = "there is no WSGIProcessGroup, so each process of Apache would load every site"
         remedy = f"write WSGIProcessGroup mod_wsgi_van into the virtual host, {_RELOAD}"
         yield judged("embedded", check, says, remedy, state="warning")
         return
     if daemon.group is None:
-        says = f"WSGIProcessGroup {name} ({chosen.place}) names no WSGIDaemonProcess"
+        says = f"the process group {daemon.process_group} has no WSGIDaemonProcess"
         yield judged("process-group", check, says, f"give both the same name, {_RELOAD}")
         return
     yield judged("process-group", check, "", "")
@@ -166,8 +185,7 @@ def _process_group(server: Server, daemon: Daemon) -> Iterator[Finding]:
 
 
 def _required(server: Server, daemon: Daemon) -> Iterator[Finding]:
-    group = server.effective("WSGIApplicationGroup", daemon.host)
-    is_global = bool(group and group.arguments == ("%{GLOBAL}",))
+    is_global = daemon.application_group == "%{GLOBAL}"
     yield judged(
         "application-group",
         "all sites share one interpreter of mod_wsgi",
@@ -264,11 +282,10 @@ def _versions(server: Server, found: Apache, daemon: Daemon) -> Finding:
     says = ""
     if (6, 0, 0) <= version <= (6, 0, 4) and reloading and reloading.arguments[:1] == ("Off",):
         says = "mod_wsgi 6.0.0 to 6.0.4 damage bodies with WSGIScriptReloading Off"
-    python = f"{daemon.option('python-home')}/bin/python"
-    said = subprocess.run([python, "-V"], env=ENVIRON, capture_output=True, text=True)
-    release = tuple(map(int, re.findall(r"\d+", said.stdout)[:3]))
-    if (3, 14, 0) <= release <= (3, 14, 4):
-        says = f"Python {said.stdout.split()[-1]} collects garbage in steps and keeps much of it"
+    config = _text(f"{daemon.option('python-home')}/pyvenv.cfg")
+    made = re.search(r"^version(?:_info)?\s*=\s*(\d+)\.(\d+)\.(\d+)", config, re.MULTILINE)
+    if made and (3, 14, 0) <= tuple(map(int, made.groups())) <= (3, 14, 4):
+        says = f"Python {'.'.join(made.groups())} collects garbage in steps and keeps much of it"
     remedy = "upgrade to mod_wsgi 6.1 or Python 3.14.5, or later"
     return judged("known-faults", "no version has a known fault", says, remedy, state="warning")
 
@@ -287,22 +304,24 @@ def script(daemon: Daemon) -> Finding:
 
 
 def _text(path: str) -> str:
+    """A file of whoever wrote the configuration: regular and of a sane size, or not read."""
     try:
-        return Path(path).read_text(errors="replace")
-    except OSError:
+        return read(path, _SIZE) or ""
+    except (LoadError, OSError):
         return ""
 
 
 def answers(server: Server, daemon: Daemon) -> Iterator[Finding]:
     """Asks the virtual host for a site that does not exist: the router says 404."""
     secure = _is_on(server, "SSLEngine", daemon.host)
-    match = re.match(r"virtualhost \S*:(\d+)", daemon.host)
-    port = int(match[1]) if match else 80
+    match = re.match(r"virtualhost (\S*):(\d+)", daemon.host)
+    port = int(match[2]) if match else 80
+    address = "127.0.0.1" if not match or match[1] in ("*", "_default_") else match[1].strip("[]")
     names = [each.arguments[0] for each in server.named("ServerName", daemon.host)]
     aliases = [name for each in server.named("ServerAlias", daemon.host) for name in each.arguments]
     wild = next((name.lstrip("*.") for name in aliases if name.startswith("*.")), "")
     host = f"van-doctor.{wild}" if wild else (names or ["van-doctor.invalid"])[0]
-    says, certificate = _ask(port, host, secure)
+    says, certificate = _ask((address, port), host, secure)
     remedy = "read Apache's error log; 403 wants Require all granted for the wsgi file's directory"
     check = "the router answers through Apache"
     if " 503 " in says and server.named("MDomain"):
@@ -316,14 +335,14 @@ def answers(server: Server, daemon: Daemon) -> Iterator[Finding]:
         yield judged("certificate", check, certificate, remedy, state="warning")
 
 
-def _ask(port: int, host: str, secure: bool) -> tuple[str, str]:
+def _ask(place: tuple[str, int], host: str, secure: bool) -> tuple[str, str]:
     """What is wrong with the answer for ``host``, and what with the certificate."""
     untrusted = ""
     for check in (True, False) if secure else (False,):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
+        connection = http.client.HTTPConnection(*place, timeout=_PATIENCE)
         try:
             if secure:
-                plain = socket.create_connection(("127.0.0.1", port), _PATIENCE)
+                plain = socket.create_connection(place, _PATIENCE)
                 connection.sock = _context(check).wrap_socket(plain, server_hostname=host)
             connection.request("GET", "/", headers={"Host": host})
             answer = connection.getresponse()
@@ -332,7 +351,7 @@ def _ask(port: int, host: str, secure: bool) -> tuple[str, str]:
             untrusted = error.verify_message
             continue
         except (OSError, http.client.HTTPException) as error:
-            return f"port {port} of this machine: {error or type(error).__name__}", untrusted
+            return f"{place[0]}:{place[1]}: {error or type(error).__name__}", untrusted
         finally:
             connection.close()
         if b"no such site" in body or answer.status < 400:

@@ -6,13 +6,16 @@ import ast
 import errno
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from mod_wsgi_van import Router
+from mod_wsgi_van.cli.apache import ENVIRON
 from mod_wsgi_van.cli.doctor import eyes
 from mod_wsgi_van.cli.doctor.finding import Finding, judged
 from mod_wsgi_van.errors import BadHost, LoadError
@@ -27,6 +30,7 @@ from mod_wsgi_van.settings import Settings
 _SIZE = 4 << 20  # bytes of an app.py that are looked at
 _SECRETS = (".git", ".hg", ".svn", ".env")
 _LOADS_WITHIN = 60.0  # seconds, beyond load_timeout
+_OUTPUT = 1 << 16  # bytes
 
 
 def hosts(base: str) -> list[str]:
@@ -90,7 +94,8 @@ class Examination:
         yield self._judged("limits", check, capped, remedy, state="warning")
         path = self._module(wsgi, module)
         check = f"{path} defines {' or '.join(names)}"
-        says = eyes.look(self.user, [(path, os.R_OK)])[0] or _lacks(path, names)
+        says = eyes.look(self.user, [(path, os.R_OK)])[0]
+        says = says or str(eyes.as_user(self.user, lambda: _lacks(path, names)))
         remedy = f"define {names[0]} there, or name the module and the object in van.toml"
         yield self._judged("application", check, says, remedy)
 
@@ -154,22 +159,37 @@ class Examination:
             state="warning",
         )
 
-    def load(self, command: Sequence[str]) -> Finding:
-        """Load the site in a process of its own, as the daemon's user; ``command`` is a Python."""
-        done = subprocess.run(
-            [*command, "-c", _LOAD, self.host],
-            input=json.dumps(_given(self.router)),  # never an argument: there may be secrets in it
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=self.router.load_timeout + _LOADS_WITHIN,
-            preexec_fn=lambda: eyes.become(self.user),
+    def load(self, python: str) -> Finding:
+        """Load the site in a process of its own, as the daemon's user, with nothing of root's."""
+        process = subprocess.Popen(
+            [python, "-c", _LOAD, self.host],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=ENVIRON,
             cwd="/",
+            start_new_session=True,
+            preexec_fn=lambda: eyes.become(self.user),
         )
-        lines = [line for line in done.stderr.splitlines() if "VAN" in line] or (
-            done.stderr.strip().splitlines()[-1:]
+        # What a site writes is taken up to a limit: then its own writing fails.
+        head = subprocess.Popen(
+            ["head", "-c", str(_OUTPUT)], stdin=process.stderr, stdout=subprocess.PIPE
         )
-        says = "" if done.returncode == 0 else " / ".join(lines[:2]) or "it did not load"
+        assert process.stdin and process.stderr and head.stdout
+        process.stderr.close()
+        with suppress(BrokenPipeError), process.stdin:  # never an argument: secrets are in it
+            process.stdin.write(json.dumps(_given(self.router)).encode())
+        limit = self.router.load_timeout + _LOADS_WITHIN
+        try:
+            says = "" if process.wait(limit) == 0 else "it did not load"
+        except subprocess.TimeoutExpired:
+            says = f"it has not ended within {limit:.0f} s"
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # and what the application has started
+        process.wait()
+        lines = head.communicate()[0].decode(errors="replace").strip().splitlines()
+        coded = [line for line in lines if "VAN" in line] or lines[-1:]
+        says = says and " / ".join([says, *coded[:2]])
         remedy = "see the lines of the error log, and mod-wsgi-van explain CODE"
         return self._judged("load", "the application can be loaded", says, remedy)
 
@@ -177,6 +197,7 @@ class Examination:
 _LOAD = """
 import json, sys
 from mod_wsgi_van import Router
+from mod_wsgi_van.cli.apache import ENVIRON
 router = Router(**json.load(sys.stdin))
 loaded = router.load(sys.argv[1])
 router.shutdown()
@@ -198,8 +219,8 @@ def _lacks(path: str, wanted: Sequence[str]) -> str:
     try:
         text = read(path, _SIZE)
         tree = ast.parse(text or "", path)
-    except (LoadError, SyntaxError, ValueError) as error:
-        return str(error)
+    except (LoadError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return str(error) or type(error).__name__
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom | ast.Import):
