@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from mod_wsgi_van import checks
 from mod_wsgi_van.checks import Values, WrongKey
@@ -19,12 +17,17 @@ ENVIRONMENT = "MOD_WSGI_VAN_CONFIG"
 _AT = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)")
 _MOST_TEXT = 200  # characters of what tomllib says, which may quote all of a file
 
-# What tells where a statement ends: at the end of a line that is in no string and no bracket.
-_TOKEN = re.compile(
-    r'"""(?:\\.|[^\\])*?"""|' + r"'''.*?'''|" + r'"(?:\\.|[^"\\\n])*"|'
-    r"'[^'\n]*'|#[^\n]*|\n|[\[\]{}]",
-    re.DOTALL,
-)
+# A string that does not end matches too, and no step is taken back: text may be made to be slow.
+_LONG_STRING = r'"""(?:\\.?|[^\\])*?(?:"{3,5}|\Z)|' + r"'''.*?(?:'{3,5}|\Z)"
+_STRING = re.compile(
+    rf'{_LONG_STRING}|"(?:\\.|[^"\\\n])*+"?|' + r"'[^'\n]*+'?|#[^\n]*+", re.DOTALL
+)  # or a comment
+_BEGIN = re.compile(r"\s*+(?:\[{1,2}+([^]]*+)\]|([^=#\s][^=#]*+)=)")  # of a table, or of a value
+_NAME = re.compile(r'"([^"]*)"|' + r"'([^']*)'|([\w-]+)")
+
+# tomllib takes time that grows with the square of the parts of a key: 41 s for 32,000 of them.
+_PARTS = 16
+_LONG_KEY = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{_PARTS}}}")
 
 
 class ConfigError(ValueError):
@@ -49,6 +52,10 @@ def load(path: str | os.PathLike[str] | None = None) -> Values:
 
 def parse(text: str, path: str, allowed: Checks) -> Values:
     """Return the values of ``text``, checked; raises ConfigError."""
+    bare = _STRING.sub(lambda found: "s" + "\n" * found[0].count("\n"), text)
+    if long := _LONG_KEY.search(bare):
+        line = bare.count("\n", 0, long.start()) + 1
+        raise ConfigError(f"{path}:{line}: a key has at most {_PARTS} parts")
     try:
         given = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
@@ -63,47 +70,19 @@ def parse(text: str, path: str, allowed: Checks) -> Values:
 
 
 def _line(text: str, at: tuple[str, ...]) -> int:
-    """The line of a key, or of the innermost table above it that has a line of its own."""
+    """The line of a key, or of the innermost table above it; a guess where keys are escaped."""
     best, deepest = 1, 0
     table: tuple[str, ...] = ()
-    for line, statement in _statements(text):
-        stripped = statement.strip()
-        if not stripped or stripped.startswith("#"):
+    text = re.sub(
+        _LONG_STRING, lambda found: "''" + "\n" * found[0].count("\n"), text, flags=re.DOTALL
+    )
+    for number, line in enumerate(text.split("\n"), 1):
+        found = _BEGIN.match(line)
+        if found is None:
             continue
-        keys: Any = tomllib.loads(statement)
-        if stripped.startswith("["):
-            table = tuple(_names(keys))
-            depth = len(table)
-        elif at[: len(table)] != table:
-            continue
-        else:
-            depth = len(table)
-            for key in at[depth:]:
-                if not isinstance(keys, dict) or key not in keys:
-                    break
-                keys, depth = keys[key], depth + 1
-        if depth > deepest and table == at[: len(table)]:
-            best, deepest = line, depth
+        names = tuple("".join(name) for name in _NAME.findall(found[1] or found[2]))
+        table, names = (names, names) if found[1] else (table, (*table, *names))
+        depth = min(len(names), len(at))
+        if depth > deepest and names[:depth] == at[:depth]:
+            best, deepest = number, depth
     return best
-
-
-def _names(keys: Any) -> Iterator[str]:
-    """The names of a header, from the table that it alone makes."""
-    while isinstance(keys, dict) and keys:
-        ((name, keys),) = keys.items()
-        yield name
-
-
-def _statements(text: str) -> Iterator[tuple[int, str]]:
-    """The statements of valid TOML, each with the number of its first line."""
-    start, line, began, depth = 0, 1, 1, 0
-    for token in _TOKEN.finditer(text + "\n"):
-        found = token[0]
-        line += found.count("\n")
-        if found in ("[", "{"):
-            depth += 1
-        elif found in ("]", "}"):
-            depth -= 1
-        elif found == "\n" and not depth:
-            yield began, text[start : token.end()]
-            start, began = token.end(), line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -100,12 +101,40 @@ WRONG = [
     ("[sites.a]\naliases = ['*.']", 2, "sites.a.aliases: '*.' is not the name of a host"),
     ('[env]\nX = """\n[limits]\nY = 1\n"""\nY = 1', 6, "env.Y: a string is wanted"),
     ("[env]\nX = '''\nY = 1'''\n'Y' = 1", 4, "env.Y: a string is wanted"),
-    ('[env]\n"a\\nb=" = "x"', 2, "env.'a\\nb=': the name of an environment variable"),
+    ('[env]\n"a\\nb=" = "x"', 1, "env.'a\\nb=': the name of an environment variable"),
     ("settle = 1\nsettle = 2", 2, "Cannot overwrite a value"),
     ("settle = 1\nbase_path = ", 2, "Invalid value"),
     ("entry = 'app'", 1, "entry: 'module:object' or 'module:factory()' is wanted"),
     ("x = " + "[" * 5000, 1, "recursion"),
+    ("settle = 1\n" + "a." * 16 + "a = 1", 2, "a key has at most 16 parts"),
+    ("x = '''a''''\n" + "'a' . " * 16 + "a = 1", 2, "a key has at most 16 parts"),
+    ("entry2 = 1\nwatch_paths = [ '''x'''', ']', \n 'b']", 1, "entry2: no such key"),
+    ("x = " + "[" * 200 + "]" * 200, 1, "x: no such key"),
 ]
+
+
+SLOW = {
+    "dots": "a." * 8190 + "a=1",
+    "quoted dots": "'a'." * 4000 + "a=1",
+    "header": "[" + "a." * 8000 + "a]",
+    "one word": "a" * 16_000 + "=1",
+    "spaces": " " * 16_000 + "x",
+    "quotes": "x=" + r'"\"' * 4000,
+    "brackets": "x=1\n" + "[" * 16_000,
+}
+
+
+@pytest.mark.parametrize("text", SLOW.values(), ids=SLOW)
+def test_a_text_that_is_made_to_be_slow(text: str) -> None:
+    before = time.thread_time()
+    with pytest.raises(ConfigError):
+        config.parse(text, "van.toml", settings.site_checks())
+    assert time.thread_time() - before < 0.5
+
+
+@pytest.mark.parametrize("text", ['x = "1.' + "2." * 40 + '"', "x = 1 # " + "a." * 40])
+def test_dots_in_a_string_are_no_key(text: str) -> None:
+    assert config.parse(text, "van.toml", {"x": lambda value: value})
 
 
 @pytest.mark.parametrize(("text", "line", "said"), WRONG)
