@@ -6,6 +6,7 @@ Called from loading threads and ``van-files``. Both files may be missing, and ne
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from mod_wsgi_van import checks
@@ -20,7 +21,13 @@ from mod_wsgi_van.settings import site_checks
 NAME = "van.toml"
 SECRETS = "shared/.env"
 
-_SIZE = 64 * 1024  # bytes of either file
+_SIZE = (
+    16 * 1024
+)  # bytes of a van.toml; the slowest one is parsed in 25 ms, and no thread runs then
+_SECRETS_SIZE = 64 * 1024
+# Seconds. An edit of equal size in the same tick of the kernel's clock leaves the times as they
+# are, and some file systems keep even seconds only.
+_YOUNG = 2.0
 _KNOWN = 10_000  # files that are remembered
 _NOTHING = Values()
 
@@ -29,9 +36,9 @@ class OwnFiles:
     """The settings in the van.toml of each site; a file that has not changed is not read again."""
 
     def __init__(self) -> None:
-        # File -> what told this state of it from all others, and what it said. Written by any
-        # thread: what two of them find at once is equal.
-        self._known: dict[str, tuple[tuple[int, ...], Values]] = {}
+        # File -> what told this state of it from all others, and what it said or what is wrong in
+        # it. Written by any thread: what two of them find at once is equal.
+        self._known: dict[str, tuple[tuple[int, ...], Values | str]] = {}
 
     def settings(self, path: Path) -> Values:
         """The checked settings of the site at ``path``.
@@ -39,24 +46,34 @@ class OwnFiles:
         Raises errors.BadSettings for what may not stand there, errors.UnfitFile, errors.Unreadable.
         """
         file = os.path.join(path, NAME)
+        now = time.time()
         identity = _identity(file)
         if identity is None:
             return _NOTHING
         known = self._known.get(file)
         if known is not None and known[0] == identity:
-            return known[1]
-        try:
-            said = parse(read(file, _SIZE) or "", file, site_checks())
-        except ConfigError as error:
-            raise BadSettings(f"{error}; mend the file", files=(file,)) from error
-        if len(self._known) >= _KNOWN:
-            self._known.clear()
-        self._known[file] = identity, said
+            said = known[1]
+        else:
+            said = _parsed(file)
+            if identity and now - identity[-1] / 1e9 > _YOUNG:
+                if len(self._known) >= _KNOWN:
+                    self._known.clear()
+                self._known[file] = identity, said
+        if isinstance(said, str):
+            raise BadSettings(f"{said}; mend the file", files=(file,))
         return said
 
 
+def _parsed(file: str) -> Values | str:
+    """What a van.toml says, or what is wrong in it."""
+    try:
+        return parse(read(file, _SIZE) or "", file, site_checks())
+    except ConfigError as error:
+        return str(error)
+
+
 def _identity(file: str) -> tuple[int, ...] | None:
-    """None where there is no such file; () where that cannot be told."""
+    """None where there is no such file; () where that cannot be told. The ctime is the last."""
     try:
         found = os.stat(file)
     except OSError as error:
@@ -69,7 +86,7 @@ def secrets(path: Path) -> dict[str, str]:
     file = os.path.join(path, SECRETS)
     found: dict[str, str] = {}
     try:
-        for line, name, value in dotenv.parse(read(file, _SIZE) or ""):
+        for line, name, value in dotenv.parse(read(file, _SECRETS_SIZE) or ""):
             try:
                 found |= checks.env({name: value})
             except WrongKey as error:
