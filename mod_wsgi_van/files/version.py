@@ -5,6 +5,7 @@ Pure functions of the file system; called by ``van-files`` and by the threads th
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import os
@@ -20,7 +21,7 @@ from mod_wsgi_van.files.target import Target
 # SQLite deletes its journal right after it has written the database beside it.
 _EXPLAINED = 100_000_000  # ns
 _TRIES = 5  # at a directory in which names come and go all the time
-MOST = 100_000  # files and directories below one path: 0.8 s on a local disk; more are no code
+MOST = 100_000  # files and directories of a target: 0.8 s on a local disk; more are no code
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,7 +42,7 @@ class Version:
     latest: str  # the file with the newest ctime, relative to the directory
     changed: int  # that ctime, ns since the epoch
     device: int = 0  # st_dev of the directory
-    partial: bool = False  # more than MOST below it: of each path only its direct entries count
+    partial: bool = False  # there are more than MOST: of each path only its direct entries count
 
     def same_code(self, other: Version) -> bool:
         """Whether both run the same code, a ``touch`` left out of account."""
@@ -66,7 +67,7 @@ class Version:
 def measure(target: Target, ignore: Ignore, most: int = MOST) -> Version:
     """Measure what stands at ``target`` now; a missing further path is a state like any other.
 
-    Where more than ``most`` files stand below one path, only the direct entries of each path count.
+    Where more than ``most`` files stand below its paths, only the direct entries of each count.
     Raises FileNotFoundError, NotADirectoryError or another OSError when ``target.path`` does not
     lead to a readable directory.
     """
@@ -77,13 +78,12 @@ def measure(target: Target, ignore: Ignore, most: int = MOST) -> Version:
     top = os.stat(directory)
     if not stat.S_ISDIR(top.st_mode):
         raise NotADirectoryError(20, "Not a directory", target.path)
-    limits = (most, 0) if target.tree or target.trees else (most,)
-    for limit in limits:
-        try:
-            rows, latest = _rows(target, directory, top, ignore, limit)
-            break
-        except _TooMany:
-            pass
+    partial = False
+    try:
+        rows, latest = _rows(target, directory, top, _Walk(ignore, most, deep=True))
+    except _TooMany:
+        partial = True
+        rows, latest = _rows(target, directory, top, _Walk(ignore, MOST, deep=False))
     ignored, explained = "", False
     if target.tree:
         for _ in range(_TRIES):  # until its names and its mtime are of the same moment
@@ -100,26 +100,88 @@ def measure(target: Target, ignore: Ignore, most: int = MOST) -> Version:
         latest=latest[1],
         changed=latest[0],
         device=top.st_dev,
-        partial=limit == 0,
+        partial=partial,
     )
 
 
 class _TooMany(Exception):
-    """There are more entries below a path than a version looks at."""
+    """There are more entries than a version looks at."""
+
+
+class _Walk:
+    """One walk through all trees of a target; what it has counted and seen holds for all of them.
+
+    Without ``deep`` no directory is entered, and the ``most`` first entries are all that count;
+    else raises _TooMany after so many.
+    """
+
+    def __init__(self, ignore: Ignore, most: int, deep: bool) -> None:
+        self._ignore = ignore
+        self._left = most
+        self._deep = deep
+        self._seen: set[tuple[int, int]] = set()
+
+    def below(self, directory: str) -> Iterator[tuple[str, str, int]]:
+        """Yield (relative name, row, ctime) of all that counts below ``directory``.
+
+        Symlinks are followed, as the import system does; ``_seen`` keeps a loop of them from going
+        on for ever. Of a directory only its being there counts: its times move with ignored
+        entries.
+        """
+        pending = [(directory, "")]
+        with contextlib.suppress(OSError):  # scandir says it below
+            if not self._first(os.stat(directory)):
+                return
+        while pending:
+            where, prefix = pending.pop()
+            try:
+                entries = self._entries(where)
+            except OSError as error:  # deleted or made unreadable meanwhile: a state like any other
+                yield prefix, f"unreadable {error.errno}", 0
+                continue
+            for entry in entries:
+                if self._ignore(entry.name):
+                    continue
+                name = prefix + entry.name
+                try:
+                    found = entry.stat()
+                except OSError as error:
+                    yield name, f"dangling {error.errno}", 0
+                    continue
+                if not stat.S_ISDIR(found.st_mode):
+                    yield name, _row(found), found.st_ctime_ns
+                    continue
+                yield name, "directory", 0
+                if self._deep and self._first(found):
+                    pending.append((entry.path, name + "/"))
+
+    def _entries(self, directory: str) -> list[os.DirEntry[str]]:
+        with os.scandir(directory) as found:
+            entries = list(itertools.islice(found, self._left + self._deep))
+        if len(entries) > self._left:
+            raise _TooMany
+        self._left -= len(entries)
+        return entries
+
+    def _first(self, found: os.stat_result) -> bool:
+        """Whether a directory is met for the first time."""
+        known = len(self._seen)
+        self._seen.add((found.st_dev, found.st_ino))
+        return len(self._seen) > known
 
 
 def _rows(
-    target: Target, directory: str, top: os.stat_result, ignore: Ignore, most: int
+    target: Target, directory: str, top: os.stat_result, walk: _Walk
 ) -> tuple[list[str], tuple[int, str]]:
     """Return a row for all that counts, and the newest ctime with its file."""
     rows = [f"{top.st_dev} {top.st_ino}"]
     latest = (0, "")
     if target.tree:
-        for name, row, ctime in _tree(directory, ignore, {(top.st_dev, top.st_ino)}, most):
+        for name, row, ctime in walk.below(directory):
             rows.append(f"{name}\0{row}")
             latest = max(latest, (ctime, name))
     rows.sort()
-    rows.extend(_further(target, ignore, most))
+    rows.extend(_further(target, walk))
     return rows, latest
 
 
@@ -129,46 +191,6 @@ def _digest(text: str) -> bytes:
 
 def _row(found: os.stat_result) -> str:
     return f"{found.st_ino} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
-
-
-def _tree(
-    directory: str, ignore: Ignore, seen: set[tuple[int, int]], most: int
-) -> Iterator[tuple[str, str, int]]:
-    """Yield (relative name, row, ctime) of all that counts below ``directory``.
-
-    Symlinks are followed, as the import system does; ``seen`` keeps a loop of them from going on
-    for ever. Of a directory only its being there counts: its times move with ignored entries.
-    With ``most`` 0 no directory is entered; else raises _TooMany after so many entries.
-    """
-    pending = [(directory, "")]
-    count = 0
-    while pending:
-        where, prefix = pending.pop()
-        try:
-            with os.scandir(where) as found_there:
-                entries = list(itertools.islice(found_there, (most or MOST) + 1))
-        except OSError as error:  # deleted or made unreadable meanwhile: a state like any other
-            yield prefix, f"unreadable {error.errno}", 0
-            continue
-        count += len(entries)
-        if most and count > most:
-            raise _TooMany
-        for entry in entries:
-            if ignore(entry.name):
-                continue
-            name = prefix + entry.name
-            try:
-                found = entry.stat()
-            except OSError as error:
-                yield name, f"dangling {error.errno}", 0
-                continue
-            if not stat.S_ISDIR(found.st_mode):
-                yield name, _row(found), found.st_ctime_ns
-                continue
-            yield name, "directory", 0
-            if most and (found.st_dev, found.st_ino) not in seen:
-                seen.add((found.st_dev, found.st_ino))
-                pending.append((entry.path, name + "/"))
 
 
 def _ignored(directory: str, ignore: Ignore, touched: int) -> tuple[str, bool]:
@@ -188,14 +210,14 @@ def _ignored(directory: str, ignore: Ignore, touched: int) -> tuple[str, bool]:
     return "\0".join(sorted(names)), explained
 
 
-def _further(target: Target, ignore: Ignore, most: int) -> Iterator[str]:
+def _further(target: Target, walk: _Walk) -> Iterator[str]:
     for path in target.trees:
         end = resolve(path).end
         if not os.path.isdir(end):
             yield from points((path,))
             continue
         yield f"{path}\0{end}"
-        yield from sorted(f"{name}\0{row}" for name, row, _ in _tree(path, ignore, set(), most))
+        yield from sorted(f"{name}\0{row}" for name, row, _ in walk.below(path))
     yield from points(target.files)
 
 

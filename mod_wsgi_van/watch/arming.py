@@ -19,7 +19,7 @@ from mod_wsgi_van.watch import obstacle
 from mod_wsgi_van.watch.obstacle import Obstacle
 from mod_wsgi_van.watch.table import ENTRIES, TREE, Claims, Table
 
-MOST = 10_000  # directories below one path; more are no code
+MOST = 10_000  # directories of a target; more are no code
 PATIENCE = 20  # attempts while somebody goes on exchanging what a path leads through
 
 _VANISHED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
@@ -37,6 +37,7 @@ class Arming:
         self._claims = claims
         self._ignore = ignore
         self._most = most
+        self._seen: set[int] = set()  # the watches of all trees
         self.obstacle: Obstacle | None = None
         self.unsettled = False
 
@@ -54,15 +55,14 @@ class Arming:
     def _tree(self, directory: str) -> None:
         """Arm a directory and all below it, symlinks followed; nothing for a file or ""."""
         pending = [directory] if directory else []
-        seen: set[int] = set()
         before = set(self._claims.held)
         while pending:
             where = pending.pop()
             wd = self._watch(where, TREE)
-            if wd is None or wd in seen:
+            if wd is None or wd in self._seen:
                 continue
-            seen.add(wd)
-            if len(seen) > self._most:
+            self._seen.add(wd)
+            if len(self._seen) > self._most:
                 self._note(obstacle.too_large(directory, self._most))
                 self._table.unclaim(self._claims, self._claims.held.keys() - before)
                 self._watch(directory, TREE)

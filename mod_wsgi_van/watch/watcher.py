@@ -41,7 +41,7 @@ class Watcher:
     ``setting``: "auto" polls what inotify cannot watch, "inotify" does not, "polling" polls all;
     the environment variable MOD_WSGI_VAN_WATCH goes first, and ValueError is raised for another.
     ``make`` opens an inotify instance; ``foreign`` names a file system where inotify is blind;
-    ``retry``: seconds until inotify is asked for again; ``most`` directories below one path.
+    ``retry``: seconds until inotify is asked for again; ``most`` directories of a target.
     """
 
     def __init__(

@@ -187,3 +187,25 @@ def test_an_ignored_name_that_appears_while_it_is_measured(wsgi: Path) -> None:
     during = measure(target, Appearing())
     assert during == measure(target, Ignore())
     assert not measure(target, Ignore()).touched_since(during)
+
+
+def test_further_paths_have_one_count_together(tmp_path: Path, wsgi: Path) -> None:
+    for number in range(30):
+        write(tmp_path / "one" / f"{number}.txt", "")
+        write(tmp_path / "two" / f"{number}.txt", "")
+
+    def partial(*names: str) -> bool:
+        trees = tuple(f"{tmp_path}/{name}" for name in names)
+        return measure(Target(str(wsgi), trees=trees), Ignore(), most=50).partial
+
+    assert not partial("one")
+    assert not partial("one", "one/", "one//", "one/../one")
+    assert partial("one", "two")
+
+
+def test_a_further_path_that_leads_into_another_one(tmp_path: Path, wsgi: Path) -> None:
+    write(tmp_path / "data" / "below" / "x.txt", "")
+    trees = (str(tmp_path / "data"), str(tmp_path / "data" / "below"))
+    before = version(wsgi, trees=trees)
+    write(tmp_path / "data" / "below" / "y.txt", "")
+    assert version(wsgi, trees=trees) != before

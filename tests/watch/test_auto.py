@@ -141,6 +141,19 @@ def test_too_many_directories_and_back(opened: Opened, tmp_path: Path) -> None:
     probe.expect("host", lambda: (wsgi / "app.py").write_text("x = 1\n"))
 
 
+def test_the_trees_of_a_target_have_one_count_together(opened: Opened, tmp_path: Path) -> None:
+    probe = opened(most=20)
+    wsgi = release(tmp_path / "host")
+    one, two = tmp_path / "one", tmp_path / "two"
+    for number in range(12):
+        (one / str(number)).mkdir(parents=True)
+        (two / str(number)).mkdir(parents=True)
+    probe.add("twice", wsgi, trees=(str(one), f"{one}/", f"{one}//"))
+    assert not probe.polled("twice")
+    probe.add("both", wsgi, trees=(str(one), str(two)))
+    assert probe.polled("both")
+
+
 def test_no_instance_and_back(
     opened: Opened, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
