@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mod_wsgi_van.errors import LoadError
-from mod_wsgi_van.files.chain import identify
+from mod_wsgi_van.files.chain import identify, resolve
 from mod_wsgi_van.files.own import NAME, SECRETS, OwnFiles, secrets
 from mod_wsgi_van.files.target import Layout, Target
 from mod_wsgi_van.isolation.variables import passed_on
@@ -34,7 +34,10 @@ class Rules:
         self._settings = settings
         self._host = host
         self._path = path
-        self._decided: dict[str, str] = {}  # names in the administrator's table -> paths
+        # Names in the administrator's table -> where these sites are, and the device and inode that
+        # each had when it was loaded last.
+        self._decided: dict[str, str] = {}
+        self._places: dict[str, tuple[int, int]] = {}
         self._names: dict[Path, str] = {}  # found there, when the site was loaded last
         self._layout = Layout(settings.wsgi_dir, settings.venv_name, (NAME, SECRETS))
         self._own = OwnFiles()
@@ -66,7 +69,7 @@ class Rules:
 
         What the daemon passes on to its workers is not for a site to set.
         """
-        self._names.pop(path, None)  # it may be another one's name by now
+        self._settle(path)  # it may be another one's name by now
         own = self._own.settings(path)
         wanted = {**own.get("env", {}), **secrets(path)}
         daemons = passed_on(self._settings.process_environ, os.environ).keys()
@@ -81,18 +84,40 @@ class Rules:
         if not sites or host in sites:
             return host
         if path not in self._names:
-            if len(self._names) >= _KNOWN:
-                self._names.clear()
-            self._names[path] = self._namesake(path) or host
+            self._settle(path)
         return self._names.get(path, host)
 
-    def _namesake(self, path: Path) -> str:
-        """The name in the administrator's table that leads to the same directory, or ""."""
-        here = identify(str(path))
+    def _settle(self, path: Path) -> None:
+        """Find the name of the site at ``path`` in the administrator's table."""
+        host, sites = self._host(path), self._settings.sites
+        if not sites:
+            return
+        found = identify(str(path))
+        if host in sites:
+            if found is not None:
+                self._places[host] = found[:2]
+            return
+        name = self._namesake(path, found[:2] if found is not None else None)
+        if len(self._names) >= _KNOWN:
+            self._names.clear()
+        self._names[path] = name or host
+
+    def _namesake(self, path: Path, place: tuple[int, int] | None) -> str:
+        """The name in the administrator's table that leads to the same directory, or "".
+
+        No other site is looked at: its file system may not answer. So the name is one of those on
+        the way from ``path``, or that of a site that was loaded from the same directory.
+        """
+        top, hops = os.path.dirname(path), resolve(str(path)).hops
+        way = {os.path.join(*hop) for hop in hops}
+        # The directory of all sites may be reached by a symlink, of which the way knows the end.
+        tops = {where for where, name in hops if name == path.name}
         for name in self._settings.sites:
             if name not in self._decided:
                 self._decided[name] = str(self._path(name))
-            there = identify(self._decided[name])
-            if here is not None and there is not None and here[:2] == there[:2]:
+            decided = self._decided[name]
+            beside = os.path.dirname(decided) == top
+            also = {os.path.join(each, os.path.basename(decided)) for each in tops if beside}
+            if not way.isdisjoint({decided, *also}) or place == self._places.get(name, ()):
                 return name
         return ""

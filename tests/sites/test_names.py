@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,7 @@ MakeRouter = Callable[..., Router]
 LOADED = """
 import os, uuid
 from pathlib import Path
+from typing import Any
 ME = f"{text} {{os.getpid()}} {{uuid.uuid4()}}"
 Path({log!r}).open("a").write(ME + "\\n")
 def app(environ, start_response):
@@ -230,6 +232,39 @@ def test_what_is_decided_for_one_name_holds_for_the_other(
     router = make_router(sites={"a.test": {"isolation": "process"}})
     bodies = {get(router.application, name).body for name in ("www.a.test", "a.test")}
     assert len(bodies) == 1 and f" {os.getpid()} " not in bodies.pop()
+
+
+@pytest.mark.parametrize("real", ["a.test", "www.a.test", "builds"])
+def test_what_is_decided_for_one_name_holds_for_one_that_is_loaded_later(
+    tmp_path: Path, make_router: MakeRouter, real: str
+) -> None:
+    make(tmp_path / "base", real, "one")
+    (tmp_path / "link").symlink_to("base")
+    for name in {"a.test", "www.a.test"} - {real}:
+        (tmp_path / "base" / name).symlink_to(real)
+    router = make_router(base_path=tmp_path / "link", sites={"a.test": {"isolation": "process"}})
+    bodies = {get(router.application, name).body for name in ("a.test", "www.a.test")}
+    assert len(bodies) == 1 and f" {os.getpid()} " not in bodies.pop()
+
+
+def test_no_other_site_is_looked_at_for_what_is_decided(
+    tmp_path: Path, make_router: MakeRouter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    real = os.stat
+
+    def stat(path: Any, *args: Any, **named: Any) -> os.stat_result:
+        asked.append(str(path))
+        return real(path, *args, **named)
+
+    for name in ("a.test", "hung.test"):
+        site(tmp_path, name, "one")
+    router = make_router(sites={"hung.test": {"threads": 1}})
+    monkeypatch.setattr(os, "stat", stat)
+    assert get(router.application, "a.test").body == "one"
+    router.get_version(tmp_path / "a.test")
+    assert any("a.test" in path for path in asked)
+    assert not [path for path in asked if "hung.test" in path]
 
 
 def test_names_of_which_different_things_are_decided(
