@@ -15,6 +15,12 @@ TLS = ("none", "files", "certbot", "mod_md")
 # What the router takes for a host name; IPv6 addresses keep their brackets here.
 _NAME = r"^(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\])$"
 
+_REFUSING = (
+    "RewriteEngine On",
+    f'RewriteCond "%{{SERVER_NAME}}" "!{_NAME}" [NC]',
+    'RewriteRule "^" "-" [R=400,L]',
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Installation:
@@ -120,19 +126,23 @@ def _sites(of: Installation) -> list[str]:
         "    RequestReadTimeout header=20-40,MinRate=500 body=20,MinRate=500",
         "</IfModule>",
         "",
-        "RewriteEngine On",
-        f'RewriteCond "%{{SERVER_NAME}}" "!{_NAME}" [NC]',
-        'RewriteRule "^" "-" [R=400,L]',
+        *_REFUSING,
         r'RewriteCond "%{REQUEST_URI}" "!/\.(?!well-known/)"',
         f'RewriteCond "{of.base}/%{{SERVER_NAME}}/static%{{REQUEST_URI}}" -f',
         f'RewriteRule "^/(.+)" "{of.base}/%{{SERVER_NAME}}/static/$1" [L]',
         "",
+        *_directory(of),
+        f"<Directory {of.etc}>",
+        "    Require all granted",
+        "</Directory>",
+    ]
+
+
+def _directory(of: Installation) -> list[str]:
+    return [
         f"<Directory {of.base}>",
         "    Options FollowSymLinks",
         "    AllowOverride None",
-        "    Require all granted",
-        "</Directory>",
-        f"<Directory {of.etc}>",
         "    Require all granted",
         "</Directory>",
     ]
@@ -143,17 +153,11 @@ def _redirect(of: Installation) -> list[str]:
     return [
         f'VirtualDocumentRoot "{of.base}/%0/static"',
         "",
-        "RewriteEngine On",
-        f'RewriteCond "%{{SERVER_NAME}}" "!{_NAME}" [NC]',
-        'RewriteRule "^" "-" [R=400,L]',
+        *_REFUSING,
         r'RewriteCond "%{REQUEST_URI}" "!^/\.well-known/acme-challenge/"',
         'RewriteRule "^" "https://%{SERVER_NAME}%{REQUEST_URI}" [R=301,L]',
         "",
-        f"<Directory {of.base}>",
-        "    Options FollowSymLinks",
-        "    AllowOverride None",
-        "    Require all granted",
-        "</Directory>",
+        *_directory(of),
     ]
 
 

@@ -1,16 +1,21 @@
-"""Sources of vhosts written by hand, and calling what was loaded from them."""
+"""Sources of vhosts written by hand, and the releases that are loaded from them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from mod_wsgi_van.isolation.contract import Source
+from mod_wsgi_van.isolation.imports import ImportsIsolation
+from mod_wsgi_van.isolation.imports.isolation import ImportsInstance
+from mod_wsgi_van.isolation.imports.standins import stands
 from tests.support.venvs import make_venv
 
 MakeSource = Callable[..., Source]
+Load = Callable[[Source], ImportsInstance]
 
 HELLO = """
 def app(environ, start_response):
@@ -48,3 +53,20 @@ def make_source(tmp_path: Path) -> MakeSource:
         return Source(**(described | changes))  # type: ignore[arg-type]
 
     return make
+
+
+@pytest.fixture
+def load() -> Iterator[Load]:
+    """Load into this process; all is retired at the end, and no stand-in is left."""
+    isolation = ImportsIsolation()
+    loaded: list[ImportsInstance] = []
+
+    def load(source: Source) -> ImportsInstance:
+        loaded.append(isolation.load(source))
+        return loaded[-1]
+
+    yield load
+    for one in loaded:
+        one.retire()
+    isolation.shutdown(5)
+    assert not [name for name, module in sys.modules.items() if stands(module)]

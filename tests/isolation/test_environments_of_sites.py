@@ -7,37 +7,17 @@ import os
 import py_compile
 import sysconfig
 import weakref
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mod_wsgi_van.isolation.contract import Source
-from mod_wsgi_van.isolation.imports import ImportsIsolation
 from mod_wsgi_van.isolation.imports.isolation import ImportsInstance
-from tests.isolation.conftest import HELLO
+from tests.isolation.conftest import HELLO, Load, MakeSource
 from tests.isolation.test_contract import get
 from tests.support.waiting import wait
 
-MakeSource = Callable[..., Source]
-Load = Callable[[Source], ImportsInstance]
 PACKAGES = ".venv/lib/site-packages"
-
-
-@pytest.fixture
-def load() -> Iterator[Load]:
-    isolation = ImportsIsolation()
-    loaded: list[ImportsInstance] = []
-
-    def load(source: Source) -> ImportsInstance:
-        loaded.append(isolation.load(source))
-        return loaded[-1]
-
-    yield load
-    for one in loaded:
-        one.retire()
-    isolation.shutdown(5)
 
 
 def test_pth_line_that_inserts_at_0_lands_behind_the_application(

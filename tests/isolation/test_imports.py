@@ -32,32 +32,13 @@ import pytest
 
 from mod_wsgi_van.errors import LoadError, UnsupportedPython
 from mod_wsgi_van.interpreter.leftovers import leftovers, undo
-from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.imports import ImportsIsolation, internals
 from mod_wsgi_van.isolation.imports.fronts import collected
 from mod_wsgi_van.isolation.imports.isolation import ImportsInstance
-from mod_wsgi_van.isolation.imports.standins import LibraryStandIn, StandIn, stands
+from mod_wsgi_van.isolation.imports.standins import LibraryStandIn, StandIn
+from tests.isolation.conftest import Load, MakeSource
 from tests.isolation.test_contract import get
 from tests.support.waiting import wait
-
-MakeSource = Callable[..., Source]
-Load = Callable[[Source], ImportsInstance]
-
-
-@pytest.fixture
-def load() -> Iterator[Load]:
-    isolation = ImportsIsolation()
-    loaded: list[ImportsInstance] = []
-
-    def load(source: Source) -> ImportsInstance:
-        loaded.append(isolation.load(source))
-        return loaded[-1]
-
-    yield load
-    for one in loaded:
-        one.retire()
-    isolation.shutdown(5)
-    assert not [name for name, module in sys.modules.items() if stands(module)]
 
 
 def test_application_is_the_very_object(load: Load, make_source: MakeSource) -> None:

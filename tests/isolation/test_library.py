@@ -8,21 +8,15 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mod_wsgi_van.isolation.contract import Source
-from mod_wsgi_van.isolation.imports import ImportsIsolation
-from mod_wsgi_van.isolation.imports.isolation import ImportsInstance
 from mod_wsgi_van.isolation.process.worker import YOUNG
+from tests.isolation.conftest import Load, MakeSource
 from tests.isolation.test_contract import get
 from tests.support.waiting import wait
-
-MakeSource = Callable[..., Source]
-Load = Callable[[Source], ImportsInstance]
 
 CERTIFICATE = """\
 -----BEGIN CERTIFICATE-----
@@ -287,21 +281,6 @@ os.environ["SSL_CERT_DIR"] = os.path.abspath("not there")
 assert ssl.create_default_context().cert_store_stats()["x509"] == 1
 """,
 }
-
-
-@pytest.fixture
-def load() -> Iterator[Load]:
-    isolation = ImportsIsolation()
-    loaded: list[ImportsInstance] = []
-
-    def load(source: Source) -> ImportsInstance:
-        loaded.append(isolation.load(source))
-        return loaded[-1]
-
-    yield load
-    for one in loaded:
-        one.retire()
-    isolation.shutdown(5)
 
 
 @pytest.mark.parametrize("code", CASES.values(), ids=CASES)
