@@ -53,3 +53,13 @@ def test_a_process_of_before_and_one_that_ends_are_no_matter() -> None:
             wait(lambda: ending.poll() is not None)
         finally:
             before.kill()
+
+
+def test_processes_that_end_while_they_are_looked_for_are_no_matter() -> None:
+    busy = subprocess.Popen(["sh", "-c", "while :; do sh -c 'true & true & wait'; done"])
+    try:
+        for _ in range(3000):
+            children.descendants(os.getpid())
+    finally:
+        busy.kill()
+        busy.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import glob
 import os
 import select
 import signal
@@ -85,9 +86,9 @@ def runs(pid: int) -> bool:
 def descendants(pid: int) -> set[int]:
     """The processes below ``pid``, zombies included."""
     found: set[int] = set()
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+    for task in glob.glob(f"/proc/{pid}/task/*/children"):  # none where the process has ended
         try:
-            children = task.read_text().split()
+            children = Path(task).read_text().split()
         except OSError:  # the thread has ended
             continue
         for child in map(int, children):
