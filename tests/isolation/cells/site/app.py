@@ -1,8 +1,19 @@
 """A vhost whose requests each run one cell; the answer names whose code gave it."""
 
 import importlib
+import os
 
 import me
+
+# What cells set is added while there is one thread. In any program a child that C code starts in
+# the moment in which another thread adds a variable may get the freed list, and then end with 127.
+for name, value in (
+    ("CELLS_OWNER", me.NAME),
+    ("CELLS_DEFAULT", me.NAME),
+    ("DJANGO_SETTINGS_MODULE", "django_settings"),
+    ("TZ", ":/etc/localtime"),  # as without it
+):
+    os.environ.setdefault(name, value)
 
 
 def app(environ, start_response):
