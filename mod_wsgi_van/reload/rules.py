@@ -34,6 +34,7 @@ class Rules:
         self._settings = settings
         self._host = host
         self._path = path
+        # These three are written by any thread: what two of them find at once is equal.
         # Names in the administrator's table -> where these sites are, and the device and inode that
         # each had when it was loaded last.
         self._decided: dict[str, str] = {}
