@@ -176,8 +176,15 @@ BROKEN = {
     "a key that no site may set": (in_site("echo 'user = 1' > van.toml"), "van-toml"),
     "a file that is no TOML": (in_site("echo 'user' > van.toml"), "van-toml"),
     "secrets that cannot be read": (
-        in_site("mkdir shared; echo 'no name' > shared/.env"),
+        in_site(
+            "mkdir shared; echo 'no name' > shared/.env;"
+            " chgrp www-data shared/.env; chmod 640 shared/.env"
+        ),
         "van-toml",
+    ),
+    "secrets that everybody can read": (
+        in_site("mkdir shared; echo 'KEY=1' > shared/.env; chmod 644 shared/.env"),
+        "secrets",
     ),
     "more than a site may have": (in_site("echo 'threads = 99' > van.toml"), "limits"),
     "an entry that is nowhere": (in_site("echo 'entry = \"a.b:c\"' > van.toml"), "application"),
@@ -222,6 +229,7 @@ WARNINGS = {
     *("mpm", "embedded", "daemon-inside", "locale", "threads", "WSGIPassAuthorization"),
     *("WSGIChunkedRequest", "hidden-hosts", "known-faults", "blind", "space", "inotify-watches"),
     *("inotify-instances", "open-files", "certificate", "published", "limits"),
+    "secrets",
 }
 
 

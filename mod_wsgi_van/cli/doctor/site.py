@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import signal
+import stat
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -19,7 +20,7 @@ from mod_wsgi_van.cli.apache import ENVIRON
 from mod_wsgi_van.cli.doctor import eyes
 from mod_wsgi_van.cli.doctor.finding import Finding, judged
 from mod_wsgi_van.errors import BadHost, LoadError
-from mod_wsgi_van.files.own import OwnFiles, secrets
+from mod_wsgi_van.files.own import SECRETS, OwnFiles, secrets
 from mod_wsgi_van.files.reading import read
 from mod_wsgi_van.hosts import normalise
 from mod_wsgi_van.isolation.environment import examine
@@ -28,7 +29,7 @@ from mod_wsgi_van.reload.entry import entry
 from mod_wsgi_van.settings import Settings
 
 _SIZE = 4 << 20  # bytes of an app.py that are looked at
-_SECRETS = (".git", ".hg", ".svn", ".env")
+_HIDDEN = (".git", ".hg", ".svn", ".env")
 _LOADS_WITHIN = 60.0  # seconds, beyond load_timeout
 _OUTPUT = 1 << 16  # bytes
 
@@ -79,6 +80,7 @@ class Examination:
             yield from self._application(wsgi)
         yield from self._environment()
         yield self._published()
+        yield from self._secrets()
 
     def _judged(self, name: str, check: str, says: str, remedy: str, **more: Any) -> Finding:
         return judged(name, check, says, remedy, site=self.host, **more)
@@ -150,13 +152,24 @@ class Examination:
 
     def _published(self) -> Finding:
         static = os.path.join(self.path, "static")
-        found = [name for name in _SECRETS if os.path.lexists(os.path.join(static, name))]
+        found = [name for name in _HIDDEN if os.path.lexists(os.path.join(static, name))]
         return self._judged(
             "published",
             "no secret lies below static",
             f"{static} has {' and '.join(found)}" if found else "",
             f"move it out of {static}: an Apache without the rule for dots would publish it",
             state="warning",
+        )
+
+    def _secrets(self) -> Iterator[Finding]:
+        file = self.path / SECRETS
+        try:
+            others = file.stat().st_mode & stat.S_IRWXO
+        except OSError:
+            return
+        says = f"others have rights: mode {others:03o}" if others else ""
+        yield self._judged(
+            "secrets", f"{file} is closed to others", says, f"chmod o= {file}", state="warning"
         )
 
     def load(self, python: str) -> Finding:
