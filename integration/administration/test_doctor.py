@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from integration.administration.asking import CERTIFY, HOST
+from integration.server.flavours import built
 from integration.server.machine import Machine, machine
 from integration.server.programs import system_python
 from tests.support.places import PROJECT, open_directory
@@ -274,6 +275,18 @@ def test_what_is_broken_is_found(what: str, sound: Path, command: Path) -> None:
         only_warnings = set(names.split()) <= WARNINGS
         assert {each["name"] for each in told if each["state"] == "warning"} <= WARNINGS
         assert status == (2 if only_warnings else 1)
+
+
+def test_a_mod_wsgi_with_a_known_fault_is_found(sound: Path, command: Path) -> None:
+    with machine(sound) as running:
+        running.load_mod_wsgi(built("6.0.4", PYTHON))
+        running.shell(START)
+        assert findings(running, command)[0] == 0
+        running.shell(f"apache2ctl stop; sleep 0.5; echo WSGIScriptReloading Off >> {VAN}; {START}")
+        status, found = findings(running, command)
+        told = [each for each in found if each["state"] != "ok"]
+        assert (status, [each["name"] for each in told]) == (2, ["known-faults"]), told
+        assert "mod_wsgi 6.0.0 to 6.0.4" in told[0]["says"]
 
 
 def test_one_site_can_be_asked_for(sound: Path, command: Path) -> None:

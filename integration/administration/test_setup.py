@@ -8,6 +8,7 @@ import pytest
 
 from integration.administration.asking import CERTIFY, HOST, SERVED, ask
 from integration.administration.conftest import Setup
+from integration.server import flavours
 from integration.server.machine import Machine
 from integration.server.programs import system_python
 from tests.support.places import PROJECT
@@ -117,39 +118,49 @@ def test_a_module_that_others_use_stays(bare: Machine, setup: Setup) -> None:
     assert "rewrite_module" in bare.shell("apache2ctl -M")
 
 
-def test_https_with_a_certificate_of_ones_own(bare: Machine, setup: Setup) -> None:
-    bare.shell(CERTIFY.format(certificate="certificate.pem"))
+@pytest.fixture(params=flavours.NAMES)
+def bare_with(request: pytest.FixtureRequest, bare: Machine) -> Machine:
+    """A bare machine with each mod_wsgi."""
+    if request.param != flavours.DEBIAN:
+        bare.load_mod_wsgi(flavours.built(request.param, system_python()))
+    return bare
+
+
+def test_https_with_a_certificate_of_ones_own(bare_with: Machine, setup: Setup) -> None:
+    bare_with.shell(CERTIFY.format(certificate="certificate.pem"))
     setup("--tls", "/srv/ca/certificate.pem,/srv/ca/key.pem")
-    assert ask(bare, ca="/srv/ca/ca.pem") == f"200 {SERVED}"
-    assert ask(bare, path="/a%20b?c") == f"301 https://{HOST}/a%20b?c"
-    assert ask(bare, ".domain.org")[:3] == "400"
-    assert ask(bare, HOST, "/srv/ca/ca.pem", "/", "h2", "http/1.1") == "HTTP/2\n"
+    assert ask(bare_with, ca="/srv/ca/ca.pem") == f"200 {SERVED}"
+    assert ask(bare_with, path="/a%20b?c") == f"301 https://{HOST}/a%20b?c"
+    assert ask(bare_with, ".domain.org")[:3] == "400"
+    assert ask(bare_with, HOST, "/srv/ca/ca.pem", "/", "h2", "http/1.1") == "HTTP/2\n"
     setup("--undo")
 
 
-def test_https_by_certbot(bare: Machine, setup: Setup) -> None:
+def test_https_by_certbot(bare_with: Machine, setup: Setup) -> None:
     assert "there is no certbot (apt install certbot)" in setup("--tls", "certbot", status=1)
-    bare.shell(CERTIFY.format(certificate="certificate.pem") + _CERTBOT)
+    bare_with.shell(CERTIFY.format(certificate="certificate.pem") + _CERTBOT)
     setup("--tls", "certbot")
-    assert ask(bare, ca="/srv/ca/ca.pem") == f"200 {SERVED}"
-    asked = bare.shell("cat /srv/asked; rm /srv/asked")
+    assert ask(bare_with, ca="/srv/ca/ca.pem") == f"200 {SERVED}"
+    asked = bare_with.shell("cat /srv/asked; rm /srv/asked")
     assert f"--webroot-path /var/www/{HOST}/static -d {HOST}" in asked
-    bare.shell(f"mkdir -p /var/www/{HOST}/static/.well-known/acme-challenge")
-    bare.shell(f"printf token > /var/www/{HOST}/static/.well-known/acme-challenge/x")
-    assert ask(bare, path="/.well-known/acme-challenge/x") == "200 token"
+    bare_with.shell(f"mkdir -p /var/www/{HOST}/static/.well-known/acme-challenge")
+    bare_with.shell(f"printf token > /var/www/{HOST}/static/.well-known/acme-challenge/x")
+    assert ask(bare_with, path="/.well-known/acme-challenge/x") == "200 token"
     setup("--tls", "certbot")
-    assert bare.run("test", "-e", "/srv/asked").returncode
+    assert bare_with.run("test", "-e", "/srv/asked").returncode
 
 
-def test_https_by_apache_itself(bare: Machine, setup: Setup) -> None:
+def test_https_by_apache_itself(bare_with: Machine, setup: Setup) -> None:
     said = setup("--tls", "mod_md", status=1)
     assert "needs a program /etc/mod_wsgi_van/dns01" in said
-    bare.shell("mkdir /etc/mod_wsgi_van; printf '#!/bin/sh\\n' > /etc/mod_wsgi_van/dns01")
-    bare.shell("chmod 755 /etc/mod_wsgi_van/dns01")
+    bare_with.shell("mkdir /etc/mod_wsgi_van; printf '#!/bin/sh\\n' > /etc/mod_wsgi_van/dns01")
+    bare_with.shell("chmod 755 /etc/mod_wsgi_van/dns01")
     setup("--tls", "mod_md", "--email", "ann@domain.org")
     # Nobody gives a certificate here: Apache serves with one of its own until it gets one.
-    assert ask(bare, ca="any")[:3] in ("200", "503")
-    assert "MDContactEmail ann@domain.org" in bare.shell("cat /etc/apache2/sites-enabled/van.conf")
+    assert ask(bare_with, ca="any")[:3] in ("200", "503")
+    assert "MDContactEmail ann@domain.org" in bare_with.shell(
+        "cat /etc/apache2/sites-enabled/van.conf"
+    )
     setup("--undo")
 
 

@@ -71,8 +71,11 @@ def install_router(home: Path) -> None:
 
 
 def _module(name: str, python: str) -> Path:
-    if name == DEBIAN:
-        return MODULES / "mod_wsgi.so"
-    built = environment(python, (), from_source=(f"mod_wsgi=={PYPI}",))
-    (module,) = site_packages(built).glob("mod_wsgi/server/mod_wsgi-*.so")
+    return MODULES / "mod_wsgi.so" if name == DEBIAN else built(name, python)
+
+
+def built(version: str, python: str) -> Path:
+    """The shared object of a mod_wsgi from PyPI, compiled here."""
+    home = environment(python, (), from_source=(f"mod_wsgi=={version}",))
+    (module,) = site_packages(home).glob("mod_wsgi/server/mod_wsgi-*.so")
     return module

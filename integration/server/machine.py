@@ -67,6 +67,10 @@ class Machine:
             raise AssertionError(f"{script}: status {done.returncode}\n{done.stdout}")
         return done.stdout
 
+    def load_mod_wsgi(self, module: Path) -> None:
+        """Have Apache's module be this shared object, as ``mod_wsgi-express install-module``."""
+        self.shell(f"echo LoadModule wsgi_module {module} > /etc/apache2/mods-available/wsgi.load")
+
     def save(self, directory: Path) -> None:
         """Copy what was changed so far, for machines that begin with it."""
         self.shell(f"cp -a {self._changes}/. {directory}")

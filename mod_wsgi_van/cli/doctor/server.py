@@ -245,7 +245,8 @@ def python(server: Server, found: Apache, daemon: Daemon) -> Iterator[Finding]:
             f"add python-home={sys.prefix}, {_RELOAD}",
         )
         return
-    wanted = debian.python_of(found.wsgi_module)
+    module = _loaded(server) or found.wsgi_module
+    wanted = debian.python_of(module)
     makes = f"python{wanted[0]}.{wanted[1]} -m venv {home}" if wanted else f"python -m venv {home}"
     says = eyes.look(daemon.user, [(home, os.R_OK | os.X_OK)])[0]
     yield judged("python-home", f"{home} is there", says, f"{makes}; it must be open to all users")
@@ -259,7 +260,7 @@ def python(server: Server, found: Apache, daemon: Daemon) -> Iterator[Finding]:
     if says:
         return
     yield from _packages(home, lib or f"{home}/lib/{others[0]}", daemon.user)
-    yield _versions(server, found, daemon)
+    yield _versions(server, module, daemon)
 
 
 def _packages(home: str, lib: str, user: str) -> Iterator[Finding]:
@@ -274,13 +275,20 @@ def _packages(home: str, lib: str, user: str) -> Iterator[Finding]:
         yield judged(f"package-{package}", f"{home} has {package}", says, remedy)
 
 
-def _versions(server: Server, found: Apache, daemon: Daemon) -> Finding:
+def _loaded(server: Server) -> str:
+    """The shared object that is Apache's mod_wsgi; it need not be the distribution's."""
+    for each in server.named("LoadModule"):
+        if each.arguments[:1] == ("wsgi_module",) and os.path.isfile(each.arguments[-1]):
+            return each.arguments[-1]
+    return ""
+
+
+def _versions(server: Server, module: str, daemon: Daemon) -> Finding:
     """Versions with known faults."""
-    numbers = re.search(rb"mod_wsgi/(\d+)\.(\d+)\.(\d+)", Path(found.wsgi_module).read_bytes())
-    version = tuple(map(int, numbers.groups())) if numbers else ()
+    faulty = re.search(rb"\0(6\.0\.[0-4])\0", Path(module).read_bytes())
     reloading = server.effective("WSGIScriptReloading", daemon.host)
     says = ""
-    if (6, 0, 0) <= version <= (6, 0, 4) and reloading and reloading.arguments[:1] == ("Off",):
+    if faulty and reloading and reloading.arguments[:1] == ("Off",):
         says = "mod_wsgi 6.0.0 to 6.0.4 damage bodies with WSGIScriptReloading Off"
     config = _text(f"{daemon.option('python-home')}/pyvenv.cfg")
     made = re.search(r"^version(?:_info)?\s*=\s*(\d+)\.(\d+)\.(\d+)", config, re.MULTILINE)
