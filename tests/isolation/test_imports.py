@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _imp
 import _thread
+import builtins
 import contextlib
 import contextvars
 import copyreg
@@ -44,6 +45,18 @@ from tests.support.waiting import wait
 def test_application_is_the_very_object(load: Load, make_source: MakeSource) -> None:
     loaded = load(make_source({"wsgi/app.py": "answer = lambda: 'hello'"}))
     assert loaded.application.__globals__["app"] is loaded.application  # type: ignore[attr-defined]
+
+
+def test_lazy_imports_import_at_once(
+    load: Load, make_source: MakeSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python 3.15 would resolve them with a lock held that all sites need."""
+    monkeypatch.setattr(builtins, "__lazy_import__", object(), raising=False)
+    text = (
+        "import builtins\nfound = builtins.__lazy_import__('part')\nanswer = lambda: found.__name__"
+    )
+    loaded = load(make_source({"wsgi/app.py": text, "wsgi/part.py": ""}))
+    assert get(loaded) == "part"
 
 
 def test_no_function_is_replaced_before_the_first_load_and_after_the_last(

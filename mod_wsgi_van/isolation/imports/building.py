@@ -89,6 +89,10 @@ def _build_importlib(system: System, modules: Modules) -> None:
     system.importlib.wrap("_find_and_load_unlocked", lambda original: _make_load(system, original))
     distrust_young_bytecode(system.importlib.external.SourceFileLoader)
     system.builtins["__import__"] = make_import(system)
+    if "__lazy_import__" in system.builtins:
+        # Python 3.15 resolves a lazy import with an interpreter-wide lock held: the import of one
+        # site would stop those of all. PEP 810 allows to import at once, as -X lazy_imports=none.
+        system.builtins["__lazy_import__"] = system.builtins["__import__"]
     modules.load = system.import_module
     for names in (system.builtins, vars(system.sys)):
         names["__loader__"] = system.importlib.bootstrap.BuiltinImporter
