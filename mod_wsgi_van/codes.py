@@ -290,4 +290,13 @@ CODES = {
         "Ask for less. Or allow more, in [limits] or for the site in [sites], and touch the wsgi"
         " file.",
     ),
+    "VAN043": Code(
+        "The requests of a site, running and waiting, hold as many threads of the server as one"
+        " site may have: max_concurrency, or its share.",
+        "More requests get 503 with Retry-After at once. The other sites go on. The line comes"
+        " once a minute and says how many got 503.",
+        "Find what makes the requests slow, or the clients (mod_reqtimeout). Otherwise raise"
+        " threads of WSGIDaemonProcess, or max_concurrency where it is set.",
+        (S503,),
+    ),
 }

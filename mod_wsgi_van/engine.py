@@ -25,6 +25,7 @@ from mod_wsgi_van.reload.retiring import Retiring, retire_all
 from mod_wsgi_van.reload.thread import ReloadThread
 from mod_wsgi_van.settings import Settings
 from mod_wsgi_van.sites.release import Answer, Release
+from mod_wsgi_van.sites.shares import Shares
 from mod_wsgi_van.sites.site import Site
 from mod_wsgi_van.sites.table import Sites
 from mod_wsgi_van.watch import Watcher
@@ -55,6 +56,7 @@ class Engine:
         self._hooked = False
         self._complained: dict[str, None] = {}
         self.sites = Sites()
+        self.shares = Shares(life.server(), settings.server_threads, self.sites)
         self._watcher = Watcher(
             self._stale,
             ignore=Ignore(settings.watch_ignore),
@@ -171,6 +173,7 @@ class Engine:
         self._running = False
         hurry.after_fork()
         self.sites.after_fork()
+        self.shares.after_fork()
         self._loader.after_fork()
         self._watcher.after_fork()
         self._assemble()

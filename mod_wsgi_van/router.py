@@ -12,6 +12,7 @@ from dataclasses import fields
 from functools import partial
 from inspect import signature
 from pathlib import Path
+from sys import getrefcount
 from typing import TYPE_CHECKING, Any, Self
 
 from mod_wsgi_van import answers, config
@@ -83,6 +84,7 @@ class Router(Settings):
         missing = Answer(self._answer_not_found)
         self._engine = Engine(loader, Answers(missing, self._broken), self._settings)
         self._sites = self._engine.sites
+        self._shares = self._engine.shares
         scripts.made(os.path.abspath(self.base_path), self._engine.supersede)
 
     def _isolations(self) -> dict[str, Callable[[], Isolation]]:
@@ -144,7 +146,8 @@ class Router(Settings):
         """Answer for a vhost that cannot be served; a WSGI application.
 
         ``environ["mod_wsgi_van.status"]`` is the status to send: 500 when it failed to load, 503
-        while it is still loading, then with ``environ["mod_wsgi_van.retry_after"]`` seconds.
+        while it is still loading or has all threads that it may have, then with
+        ``environ["mod_wsgi_van.retry_after"]`` seconds.
         """
         status = environ.get(answers.STATUS, "503 Service Unavailable")
         return answers.short(environ, start_response, status, environ.get(answers.RETRY_AFTER))
@@ -162,6 +165,10 @@ class Router(Settings):
         if release is None:
             release = self._find(environ)
         environ[RELEASE] = release.lease
+        # A request that is alone, as far as the lease tells, holds no more than its site may.
+        if getrefcount(release.lease) > release.unasked and not self._shares.take(release):
+            del environ[RELEASE]
+            return self._busy.application(environ, start_response)
         return release.application(environ, start_response)
 
     def _find(self, environ: Environ) -> Release | Answer:

@@ -64,10 +64,12 @@ def _time(default: float, help: str, zero: str = "", scope: str = "router", site
     return _row(default, "seconds", check, text, scope, site=site, rank=_or_endless)
 
 
-def _amount(default: int, unit: str, help: str, zero: str = "", site: str = "") -> Any:
+def _amount(
+    default: int, unit: str, help: str, zero: str = "", scope: str = "process", site: str = ""
+) -> Any:
     check = partial(checks.number, True, zero)
     text = _with_zero(help, zero)
-    return _row(default, unit, check, text, "process", site=site, rank=_or_endless)
+    return _row(default, unit, check, text, scope, site=site, rank=_or_endless)
 
 
 def _choice(allowed: Sequence[str], help: str, **more: Any) -> Any:
@@ -176,6 +178,23 @@ class Settings:
     )
     process_threads: int = _amount(
         8, "count", "requests that one worker handles at once", site="threads"
+    )
+    max_concurrency: int = _amount(
+        0,
+        "count",
+        "requests of one site that may be under way at once in each daemon process, running and"
+        " waiting together; more get 503; a slow site gets no more than its share of the threads"
+        " in any case",
+        zero="its share",
+        scope="router",
+        site="max_concurrency",
+    )
+    server_threads: int = _amount(
+        0,
+        "count",
+        "threads of the server in each process, of which every site gets a share",
+        zero="what mod_wsgi says; with another server, no share is taken",
+        scope="router",
     )
     processes_per_vhost: int = _amount(
         1, "count", "workers of one site, in each daemon process", site="processes"

@@ -10,6 +10,8 @@ import logging
 import os
 import weakref
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 from mod_wsgi_van.wsgi import Environ
 
@@ -28,13 +30,37 @@ def warn_of_interpreter(environ: Environ) -> None:
         )
 
 
+Notes = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerState:
+    """What the server tells: its threads in this process, and its notes on requests under way."""
+
+    threads: int = 0  # 0: not told
+    active: dict[str, Notes] = field(default_factory=dict)  # a dict of notes by request
+    notes: Callable[[], Notes] = dict  # of the request in this thread
+
+
+def server() -> ServerState:
+    """mod_wsgi's, or one that tells nothing."""
+    try:
+        import mod_wsgi  # type: ignore[import-not-found]  # there only inside Apache
+
+        return ServerState(
+            mod_wsgi.threads_per_process, mod_wsgi.active_requests, mod_wsgi.request_data
+        )
+    except (ImportError, AttributeError):
+        return ServerState()
+
+
 def at_exit(shutdown: Callable[[], None]) -> None:
     """Have a bound method called when the process ends; until then atexit keeps its object.
 
     By mod_wsgi where it tells: atexit does not run in its sub-interpreters.
     """
     try:
-        import mod_wsgi  # type: ignore[import-not-found]  # there only inside Apache
+        import mod_wsgi
     except ImportError:
         subscribe = None
     else:

@@ -25,7 +25,7 @@ from mod_wsgi_van.isolation.contract import Instance, Isolation, Source
 from mod_wsgi_van.reload.entry import entry
 from mod_wsgi_van.reload.rules import Rules
 from mod_wsgi_van.settings import ISOLATION, Settings, site_rows
-from mod_wsgi_van.sites.release import Lease, Release, State
+from mod_wsgi_van.sites.release import ALONE, Lease, Release, Share, State
 from mod_wsgi_van.sites.site import Site
 
 T = TypeVar("T")
@@ -58,6 +58,7 @@ class Prepared:
     choice: Choice
     origin: object = field(repr=False)
     capped: tuple[str, ...]  # what the site asked for and did not get
+    most: int  # requests at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ class Outcome:
 
     def release(self) -> Release:
         prepared, instance = self.prepared, self.instance
+        most = prepared.most
         return Release(
             instance.application,
             Lease(prepared.state.directory),
@@ -80,6 +82,8 @@ class Outcome:
             prepared.state,
             prepared.choice.isolation,
             prepared.origin,
+            Share(prepared.source.host, most),
+            ALONE - bool(most),  # where it counts, each asks
         )
 
 
@@ -171,7 +175,8 @@ class Loader:
         choice = choose(source, setting, goes_on=site.goes_on)
         source = replace(source, pure=choice.pure)
         origin = _origin(source, granted.settings, choice)
-        return Prepared(source, state, choice, origin, granted.capped)
+        most = granted.settings.max_concurrency
+        return Prepared(source, state, choice, origin, granted.capped, most)
 
     def load(self, prepared: Prepared) -> Outcome:
         """Load it; raises LoadError."""

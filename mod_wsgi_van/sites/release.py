@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 
 from mod_wsgi_van.files.chain import Identity
@@ -55,6 +56,40 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What the router itself says in place of an application; looks to a request like a release."""
+
+    application: Application
+    lease: Lease = field(default_factory=lambda: Lease(""))
+    unasked: int = sys.maxsize
+
+
+def _counted_alone() -> int:
+    answer = Answer(lambda environ, start_response: [])
+    environ = {"": answer.lease}
+    count = sys.getrefcount(answer.lease)
+    del environ
+    return count
+
+
+# What sys.getrefcount(release.lease) says of a release that one request has. That is exact where
+# nobody else names a lease, as a local variable or an argument would.
+ALONE = _counted_alone()
+
+
+@dataclass(eq=False, slots=True)
+class Share:
+    """What ``Shares`` knows of the requests of one release; guarded by its lock."""
+
+    host: str = ""
+    most: int = 0  # at once; 0: no limit of its own
+    quick: bool = False  # requests in excess were let wait, and its requests did end
+    judged_until: float = 0.0  # so long that holds; monotonic, as the next
+    said_until: float = 0.0
+    refused: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Release:
     """One loaded version of one vhost.
 
@@ -69,11 +104,6 @@ class Release:
     state: State
     isolation: str
     origin: object = field(repr=False)  # has the variables of the site
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Answer:
-    """What the router itself says in place of an application; looks to a request like a release."""
-
-    application: Application
-    lease: Lease = field(default_factory=lambda: Lease(""))
+    share: Share = field(default_factory=Share)
+    # Up to this count of its lease's references a request asks nobody whether it may go on.
+    unasked: int = ALONE

@@ -1,0 +1,121 @@
+"""How many of the server's threads a site may hold, so that some are left for the others.
+
+A request holds a thread from its beginning to the end of its response: while the application is
+slow, while the client sends or takes slowly, while it waits for a worker with room. While n threads
+are free, a site that holds fewer than 2 ** (n - 1) may take one more, and any site its first one.
+Of 32 threads a slow site that is alone gets 27, of two each gets about 14, of three about 9: when
+one gets free, it goes to the site that holds less.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+import threading
+import time
+
+from mod_wsgi_van.interpreter.life import ServerState
+from mod_wsgi_van.sites.release import ALONE, Answer, Release, Share
+from mod_wsgi_van.sites.table import Sites
+
+log = logging.getLogger(__name__)
+
+# Seconds. A site whose requests all end sooner may have every thread: the threads come back by
+# themselves. To learn whether that is so, requests beyond its share wait so long.
+QUICK = 0.25
+_POLL = 0.002
+_QUICK_FOR = 1.0  # how long what was learned holds
+_SLOW_FOR = 60.0
+_SAY_AGAIN = 60.0
+
+_NOTE = "mod_wsgi_van.thread"  # the site that holds the thread of a request, and since when
+_WAITING = ("", math.inf)
+
+
+class Shares:
+    """Asked by a request that finds others of its release under way, in its own thread.
+
+    mod_wsgi has a dict of notes for each request under way, which goes with the request. With
+    another server the leases tell how many there are, but not since when, and environs that an
+    application keeps count as well.
+    """
+
+    def __init__(self, server: ServerState, threads: int, sites: Sites) -> None:
+        self._server = server
+        self._threads = threads or server.threads
+        self._sites = sites
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        self._lock = threading.Lock()  # guards the shares of all releases
+
+    def take(self, release: Release | Answer) -> bool:
+        """Whether a request may go on that holds the lease; may wait for QUICK seconds."""
+        if isinstance(release, Answer) or not (self._threads or release.share.most):
+            return True
+        share, busy = release.share, len(self._server.active)
+        notes = self._server.notes()
+        begun = now = time.monotonic()
+        if busy and not share.most and self._leaves_room(busy - 1, busy - 1):
+            notes[_NOTE] = (share.host, now)  # mostly it is as simple as that
+            return True
+        notes[_NOTE] = _WAITING
+        while True:
+            with self._lock:
+                own, held, slow = self._count(release, now)
+                moves = slow <= self._threads // 4
+                judged = now < share.judged_until
+                below = own < (share.most or math.inf)
+                if below and (self._leaves_room(own, held) or (judged and share.quick and moves)):
+                    notes[_NOTE] = (share.host, now)
+                    return True
+                if not below or judged or not busy:
+                    self._refuse(share, own, now)
+                    return False
+                if now - begun > QUICK:
+                    share.quick = moves
+                    share.judged_until = now + (_QUICK_FOR if moves else _SLOW_FOR)
+                    continue
+            time.sleep(_POLL)
+            now = time.monotonic()
+
+    def _leaves_room(self, own: int, held: int) -> bool:
+        free = self._threads - held
+        return not (own and self._threads) or own < 1 << max(0, free - 1)
+
+    def _count(self, release: Release, now: float) -> tuple[int, int, int]:
+        """The threads that the site holds, that all hold, and that are held longer than QUICK.
+
+        Without those of requests that ask, as the caller.
+        """
+        active = list(self._server.active.values())
+        if not active:
+            return self._count_leases(release)
+        notes = [each.setdefault(_NOTE, ("", now)) for each in active]
+        held = [(host, since) for host, since in notes if since != math.inf]
+        own = sum(host == release.share.host for host, _ in held)
+        if not release.share.most and any(not host for host, _ in held):
+            # One that was the first of its site asked nobody: is it the first of this one?
+            own += sys.getrefcount(release.lease) - ALONE > own
+        return own, len(held), sum(now - since > QUICK for _, since in held)
+
+    def _count_leases(self, release: Release) -> tuple[int, int, int]:
+        others = {site.release for site in self._sites if self._threads} - {release}
+        own = sys.getrefcount(release.lease) - ALONE
+        held = own + sum(
+            sys.getrefcount(other.lease) - ALONE + 1
+            for other in others
+            if isinstance(other, Release)
+        )
+        return own, held, held
+
+    def _refuse(self, share: Share, own: int, now: float) -> None:
+        share.refused += 1
+        if now >= share.said_until:
+            share.said_until = now + _SAY_AGAIN
+            text = (
+                "%s: VAN043: its requests hold %d of %s threads of the server, as many as they may:"
+                " more get 503, %d until now"
+            )
+            log.warning(text, share.host, own, self._threads or "the", share.refused)
