@@ -155,6 +155,12 @@ def entry(value: Any) -> str:
     return value
 
 
+def request_path(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"(/[!-\"$-~]*)?", value):
+        raise ValueError("a path such as '/health' is wanted, which may have a query")
+    return value
+
+
 def env(value: Any) -> Values:
     if not isinstance(value, Mapping):
         raise ValueError('a table is wanted, such as NAME = "value"')

@@ -299,4 +299,13 @@ CODES = {
         " threads of WSGIDaemonProcess, or max_concurrency where it is set.",
         (S503,),
     ),
+    "VAN044": Code(
+        "A new release was loaded, but did not answer the path that check names with a status below"
+        " 500 in time.",
+        _LOAD,
+        "Read the status or the traceback, and ask the release for that path yourself. touch wsgi"
+        " tries again where nothing had to be mended in the site itself, as with a database that"
+        " was down.",
+        (NOT_LIVE, S500),
+    ),
 }

@@ -104,6 +104,12 @@ class IncompleteEnvironment(LoadError):
     code = "VAN027"
 
 
+class CheckFailed(LoadError):
+    """A new release was loaded, and does not answer the request that ``check`` asks for."""
+
+    code = "VAN044"
+
+
 class WatchError(VanError):
     """``watch="inotify"`` was asked for and inotify cannot be had; the text names the limit."""
 

@@ -163,6 +163,14 @@ class Settings:
         rank=_LOOSER.index,
     )
     load_timeout: float = _time(30.0, "time after which requests stop waiting for a first load")
+    check: str = _row(
+        "",
+        "path",
+        checks.request_path,
+        "a GET of this path, such as /health, must be answered with a status below 500 within"
+        " load_timeout before a release goes live; empty: none is asked",
+        site="check",
+    )
     grace_period: float = _time(
         30.0,
         "time that the requests of a replaced release have before its exit handlers run",

@@ -22,6 +22,7 @@ from mod_wsgi_van.reload.mailbox import Ended, Wake
 from mod_wsgi_van.reload.namesakes import Namesakes
 from mod_wsgi_van.reload.parts import Parts
 from mod_wsgi_van.reload.retiring import retire
+from mod_wsgi_van.reload.trial import check
 from mod_wsgi_van.sites.release import Answer, State
 from mod_wsgi_van.sites.site import Attempt, Site
 
@@ -38,6 +39,8 @@ _NO_SOURCE = 4
 # First loads under way at a time. Each has a thread, and a client can name any number of hosts;
 # where the file system does not answer none of them ends.
 MOST_FIRST = 256
+_LEAST_CHECK = 1.0  # seconds for the check of a release whose import took nearly load_timeout
+_NOT_LATE = 0.1  # seconds before load_timeout is over: that a check has failed says enough
 _SAY_AGAIN = 60.0  # seconds until it is said again that hosts cannot be reached
 
 
@@ -162,7 +165,7 @@ class Attempts:
                 prepared = self._loader.prepare(site, attempt.state)
                 loaded: Outcome | Site | LoadError = self._namesakes.find(
                     attempt, prepared
-                ) or self._loader.load(prepared)
+                ) or self._load(attempt, prepared)
             except Missing:
                 self.mark_missing(site, attempt)
                 return
@@ -187,6 +190,19 @@ class Attempts:
             self._failed(attempt, loaded)
         elif not self._shared(attempt, loaded, prepared, after):
             self._attempt(attempt)  # the other one has another release by now
+
+    def _load(self, attempt: Attempt, prepared: Prepared) -> Outcome:
+        """Load, and check what was loaded."""
+        outcome = self._loader.load(prepared)
+        path = prepared.settings.check
+        if path:
+            try:
+                left = max(_LEAST_CHECK, attempt.deadline - time.monotonic() - _NOT_LATE)
+                check(prepared.source, outcome.instance.application, path, left)
+            except LoadError:
+                self._drop(attempt.site, outcome)
+                raise
+        return outcome
 
     def _is_not_there(self, site: Site) -> bool:
         """Whether there is no such directory; then the day on which there is one is watched for."""

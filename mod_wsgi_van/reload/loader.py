@@ -54,11 +54,11 @@ class Prepared:
     """What is to be loaded, and how. ``origin``: two with equal ones make the same."""
 
     source: Source
+    settings: Settings
     state: State
     choice: Choice
     origin: object = field(repr=False)
     capped: tuple[str, ...]  # what the site asked for and did not get
-    most: int  # requests at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Outcome:
 
     def release(self) -> Release:
         prepared, instance = self.prepared, self.instance
-        most = prepared.most
+        most = prepared.settings.max_concurrency
         return Release(
             instance.application,
             Lease(prepared.state.directory),
@@ -175,8 +175,7 @@ class Loader:
         choice = choose(source, setting, goes_on=site.goes_on)
         source = replace(source, pure=choice.pure)
         origin = _origin(source, granted.settings, choice)
-        most = granted.settings.max_concurrency
-        return Prepared(source, state, choice, origin, granted.capped, most)
+        return Prepared(source, granted.settings, state, choice, origin, granted.capped)
 
     def load(self, prepared: Prepared) -> Outcome:
         """Load it; raises LoadError."""
