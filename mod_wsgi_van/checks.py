@@ -82,6 +82,12 @@ def directory(value: Any) -> str:
     return path
 
 
+def user(value: Any) -> str:
+    if not isinstance(value, str) or not _PLAIN.fullmatch(value):
+        raise ValueError("the name of a user is wanted")
+    return value
+
+
 def inside(value: Any) -> str:
     if not isinstance(value, str) or not value or os.path.isabs(value) or "\0" in value:
         raise ValueError("a path relative to the site's directory is wanted")

@@ -306,6 +306,15 @@ CODES = {
         "Read the status or the traceback, and ask the release for that path yourself. touch wsgi"
         " tries again where nothing had to be mended in the site itself, as with a database that"
         " was down.",
+    ),
+    "VAN050": Code(
+        'site_user is "owner", and the spawner does not start a worker for this site, or does not'
+        " run.",
+        "Nothing runs as the daemon's user instead. The old release goes on serving. Without one,"
+        " clients get 500.",
+        "Read the reason: a wrong owner, a directory that others may write, a link out of"
+        " base_path. mod-wsgi-van doctor SITE says the same. Where no spawner answers, start it:"
+        " systemctl start mod-wsgi-van-spawner.",
         (NOT_LIVE, S500),
     ),
 }

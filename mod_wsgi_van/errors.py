@@ -74,6 +74,12 @@ class WorkerFailed(LoadError):
     code = "VAN007"
 
 
+class SpawnRefused(LoadError):
+    """The spawner does not start a worker for this site, or there is no spawner."""
+
+    code = "VAN050"
+
+
 class HookFailed(LoadError):
     """A hook of a Router subclass (get_server_path, get_version ...) raised."""
 

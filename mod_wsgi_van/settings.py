@@ -31,6 +31,7 @@ IGNORED = (
 )
 
 WATCH = ("auto", "inotify", "polling")
+SITE_USER = ("daemon", "owner")
 ISOLATION = ("auto", "imports", "process")
 
 _LOOSER = ("process", "auto", "imports")  # each trusts a site more than the one before
@@ -255,6 +256,28 @@ class Settings:
         "environment variables of workers: globs of names passed on, and NAME=value; PYTHON* and"
         " VIRTUAL_ENV are passed on by no glob",
         "process",
+    )
+
+    site_user: str = _choice(
+        SITE_USER,
+        "whom applications run as: daemon, the user of the daemon; or owner, the owner of the"
+        " site's directory, in workers that the spawner starts and nowhere else",
+    )
+    spawner_socket: str = _row(
+        "/run/mod_wsgi_van/spawner", "path", checks.directory, "where the spawner listens"
+    )
+    daemon_user: str = _row(
+        "www-data",
+        "user",
+        checks.user,
+        "user of the daemon: nobody but this user and root may ask the spawner, and no site of this"
+        " user gets a worker from it",
+    )
+    least_uid: int = _row(
+        1000,
+        "number",
+        partial(checks.number, True, ""),
+        "least number of a user whom the spawner starts a worker as",
     )
 
     entry: str = _row(

@@ -130,3 +130,4 @@ def _completion(shell: str) -> None:
 group.add_command(administering.setup_command)
 group.add_command(administering.config_command)
 group.add_command(administering.doctor_command)
+group.add_command(administering.spawner_command)

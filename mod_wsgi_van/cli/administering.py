@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shlex
 import sys
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ from mod_wsgi_van.cli import doctor, setup
 from mod_wsgi_van.cli.doctor.finding import Finding, State
 from mod_wsgi_van.errors import BadHost
 from mod_wsgi_van.hosts import normalise
+from mod_wsgi_van.isolation.process import spawner
 
 _DEFAULT = Installation()
 _CONFIG = ("apache", "systemd", "logrotate")
@@ -94,6 +96,18 @@ def config_command(block: str, domain: str, base: str, tls: str, email: str) -> 
     of = _installation(domain, base, tls, email)
     texts = {"apache": blocks.apache, "logrotate": blocks.logrotate}
     click.echo(texts[block](of) if block in texts else blocks.systemd(), nl=False)
+
+
+@click.command("spawner")
+@click.option(
+    "--config", metavar="FILE", default=spawner.CONFIG, help=f"(default: {spawner.CONFIG})"
+)
+def spawner_command(config: str) -> None:
+    """Start workers as the owners of their sites, for the daemon. As root, by systemd."""
+    # Nothing of what is imported here stays in the process that runs as root, nor any .pth file.
+    os.execv(
+        sys.executable, [sys.executable, "-I", "-S", spawner.__file__, os.path.abspath(config)]
+    )
 
 
 @click.command("doctor")

@@ -42,13 +42,15 @@ def choose(source: Source, setting: str, *, goes_on: bool = False) -> Choice:
     """
     environment = examine(source.venv)
     installed = find(source.site_packages, source.directory)
-    if setting == "imports" and (other := _other_python(environment)):
+    if setting == "imports" and not source.site and (other := _other_python(environment)):
         raise WrongPython(
             f"the environment {source.venv} of {source.host} was made with Python {other} and this"
             f" process runs Python {_RUNNING}: make it again with Python {_RUNNING}, or set"
             ' isolation to "process" or "auto"'
         )
     unfit, pure = _unfit(installed), _pure(installed)
+    if source.site:
+        return Choice("process", "it runs as the owner of the site (site_user)", unfit, pure)
     if setting != "auto":
         return Choice(setting, f'isolation is set to "{setting}"', unfit, pure)
     if goes_on:

@@ -26,6 +26,7 @@ class Source:
     factory: bool = False  # the object is called once, and returns the application
     env: Mapping[str, str] = field(default_factory=dict, repr=False)  # besides the daemon's
     settings: Settings | None = None  # where the site has its own
+    site: str = ""  # its directory, symlinks and all; where workers run as its owner
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -195,6 +195,7 @@ class Loader:
             factory=taken.factory,
             env=settings.env,
             settings=settings,
+            site=os.path.abspath(path) if settings.site_user == "owner" else "",
             python=_ask("get_python", lambda path: os.path.abspath(hooks.get_python(path)), path),
         )
 

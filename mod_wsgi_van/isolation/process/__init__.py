@@ -1,8 +1,9 @@
 """A worker process per release, in the site's own Python.
 
-A ``Spawner`` starts the workers of one release. Each runs the script ``worker`` and is ready when
-it has imported the application. The ``Pool`` of the release lends its workers to requests. An
-``exchange`` sends one request over a socket of its own (``frames``) and passes the response on. One
+A ``Starter`` starts the workers of one release, or has them ``hired`` from the ``spawner``, which
+is a script and a process of its own. Each runs the script ``worker`` and is ready when it has
+imported the application. The ``Pool`` of the release lends its workers to requests. An ``exchange``
+sends one request over a socket of its own (``frames``) and passes the response on. One
 ``Supervisor`` thread looks after the output and the end of all workers. What the router has of one
 worker is its ``handle``; the supervisor knows a pool only as the ``Owner`` of a handle.
 """

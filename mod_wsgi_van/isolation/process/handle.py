@@ -7,16 +7,40 @@ import os
 import signal
 import socket
 import struct
-import subprocess
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from mod_wsgi_van.isolation.process.frames import Connection
 from mod_wsgi_van.isolation.process.output import Output
 
 _SIGNALS = {each.value: each.name for each in signal.Signals}
+
+
+class Process(Protocol):
+    """The worker's process, a leader of its group: a child of ours or of the spawner's."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def send_signal(self, number: int) -> None:
+        """To its group, before it is reaped; raises OSError."""
+
+    def wait(self) -> int | None:
+        """Reap it; as subprocess has it, None where nobody can tell."""
+
+    def disown(self) -> None:
+        """In a forked child: it stays the parent's."""
+
+
+class Ends(NamedTuple):
+    """What the router has open of a worker process."""
+
+    control: socket.socket
+    lifeline: int  # the writing end: the kernel kills the worker when nobody holds it any more
+    output: int
+    ending: int  # a pidfd: it becomes readable when the process has ended
 
 
 class Owner(Protocol):
@@ -46,10 +70,10 @@ class Worker:
     """One worker process. What stands below ``ready_at`` is guarded by its owner's lock."""
 
     owner: Owner
-    process: subprocess.Popen[bytes]
+    process: Process
     control: socket.socket
-    lifeline: int  # the writing end: the kernel kills the worker when nobody holds it any more
-    ending: int  # a pidfd: it becomes readable when the process has ended
+    lifeline: int
+    ending: int
     output: Output
     how: str = "it closed its control socket"  # how it ended is known when it is gone
     gone: threading.Event = field(default_factory=threading.Event)
@@ -98,14 +122,16 @@ class Worker:
 
     def signal(self, number: int) -> None:
         """To the worker and all it has started; only before it is reaped, while the pid is its."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, number)
+        with contextlib.suppress(OSError):
+            self.process.send_signal(number)
 
     def reap(self) -> None:
         """Kill what is left of its process group, wait for it, and pass on its last output."""
         self.signal(signal.SIGKILL)
         status = self.process.wait()
-        if status >= 0:
+        if status is None:
+            self.how = "it ended, and the spawner does not say how"
+        elif status >= 0:
             self.how = f"it exited with status {status}"
         else:
             self.how = f"signal {_SIGNALS.get(-status, -status)} ended it"
@@ -127,4 +153,4 @@ class Worker:
         self.close()
         os.close(self.ending)
         os.close(self.output.fd)
-        self.process.returncode = 0  # not ours to wait for, and no warning about it
+        self.process.disown()

@@ -15,7 +15,7 @@ from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.process.frames import Connection
 from mod_wsgi_van.isolation.process.handle import Worker
 from mod_wsgi_van.isolation.process.pause import Pause
-from mod_wsgi_van.isolation.process.spawn import Spawner
+from mod_wsgi_van.isolation.process.spawn import Starter
 from mod_wsgi_van.isolation.process.supervisor import Supervisor
 from mod_wsgi_van.settings import Settings
 
@@ -41,10 +41,10 @@ class Pool:
     """
 
     def __init__(self, source: Source, settings: Settings, supervisor: Supervisor) -> None:
-        """Starts nothing yet; raises errors.WorkerFailed, as Spawner."""
+        """Starts nothing yet; raises errors.WorkerFailed, as Starter."""
         self.host = source.host
         self.entry = ""  # what the first worker took, once there was one
-        self._spawner = Spawner(source, settings, supervisor)
+        self._starter = Starter(source, settings, supervisor)
         self._settings = settings
         self._supervisor = supervisor
         self.after_fork()
@@ -93,7 +93,7 @@ class Pool:
 
     def _start(self, failed: Callable[[LoadError], None]) -> None:
         try:
-            self._admit(self._spawner.spawn(self))
+            self._admit(self._starter.spawn(self))
         except LoadError as error:
             failed(error)
 

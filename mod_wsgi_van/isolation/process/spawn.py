@@ -16,7 +16,8 @@ from pathlib import Path
 from mod_wsgi_van.errors import BadObject, ImportFailed, LoadError, LoadTimeout, WorkerFailed
 from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.environment import base_python
-from mod_wsgi_van.isolation.process.handle import Owner, Worker
+from mod_wsgi_van.isolation.process.handle import Ends, Owner, Process, Worker
+from mod_wsgi_van.isolation.process.hired import hire
 from mod_wsgi_van.isolation.process.output import Output
 from mod_wsgi_van.isolation.process.supervisor import Supervisor
 from mod_wsgi_van.isolation.process.worker import HEADER
@@ -28,7 +29,17 @@ REASON_BYTES = 4 * 1024 * 1024  # of the JSON that says why nothing was loaded
 STACK_BYTES = 10 * 1024 * 1024  # of address space for each thread's stack
 
 
-class Spawner:
+class Child(subprocess.Popen[bytes]):
+    """A worker process of the daemon's own user."""
+
+    def send_signal(self, number: int) -> None:
+        os.killpg(self.pid, number)
+
+    def disown(self) -> None:
+        self.returncode = 0  # not ours to wait for, and no warning about it
+
+
+class Starter:
     """Starts workers of one release; called from any thread.
 
     The path of the interpreter is resolved once, here, as all others were before: after a swap of
@@ -82,31 +93,40 @@ class Spawner:
             )
 
     def _start(self, owner: Owner) -> Worker:
-        """Start the process with nothing but its two descriptors and the pipe for its output."""
         try:
-            with ExitStack() as ours, ExitStack() as theirs:
-                control, their_control = socket.socketpair()
-                ours.enter_context(control)
-                theirs.enter_context(their_control)
-                their_lifeline, lifeline = _pipe(theirs, ours)
-                output, their_output = _pipe(ours, theirs)
-                os.set_blocking(output, False)
-                process = self._popen(their_control.fileno(), their_lifeline, their_output)
-                ours.callback(_end, process)
-                ending = os.pidfd_open(process.pid)
-                ours.callback(os.close, ending)
-                lines = Output(output, self._source.host)
-                worker = Worker(owner, process, control, lifeline, ending, lines)
+            with ExitStack() as ours:
+                process: Process
+                if self._settings.site_user == "owner":
+                    process, ends = hire(self._source, self._settings, ours)
+                else:
+                    process, ends = self._own(ours)
+                os.set_blocking(ends.output, False)
+                lines = Output(ends.output, self._source.host)
+                worker = Worker(owner, process, ends.control, ends.lifeline, ends.ending, lines)
                 self._supervisor.adopt(worker)
                 ours.pop_all()
                 return worker
         except (OSError, ValueError, RuntimeError, subprocess.SubprocessError) as error:
             raise WorkerFailed(_why_not_started(self._source, error)) from error
 
-    def _popen(self, control: int, lifeline: int, output: int) -> subprocess.Popen[bytes]:
+    def _own(self, ours: ExitStack) -> tuple[Child, Ends]:
+        """Start a process with nothing but its two descriptors and the pipe for its output."""
+        with ExitStack() as theirs:
+            control, their_control = socket.socketpair()
+            ours.enter_context(control)
+            theirs.enter_context(their_control)
+            their_lifeline, lifeline = _pipe(theirs, ours)
+            output, their_output = _pipe(ours, theirs)
+            process = self._popen(their_control.fileno(), their_lifeline, their_output)
+        ours.callback(_end, process)
+        ending = os.pidfd_open(process.pid)
+        ours.callback(os.close, ending)
+        return process, Ends(control, lifeline, output, ending)
+
+    def _popen(self, control: int, lifeline: int, output: int) -> Child:
         python, host = self._source.python, self._source.host
         options = ["-s", "-S"] if self._bare else ["-s"]
-        return subprocess.Popen(
+        return Child(
             [python, *options, SCRIPT, str(control), str(lifeline), host],  # the host is for ps
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -142,6 +162,7 @@ class Spawner:
     def _order(self) -> bytes:
         """The frame that tells a worker what to load."""
         source, settings = self._source, self._settings
+        hired = settings.site_user == "owner"  # which nothing of the daemon's variables reaches
         memory = 2 * settings.memory_limit + (settings.process_threads + 2) * STACK_BYTES
         order = {
             "directory": source.directory,
@@ -152,6 +173,7 @@ class Spawner:
             "threads": settings.process_threads,
             "processes": settings.processes_per_vhost,
             "memory": memory if settings.memory_limit else 0,
+            "env": passed_on(settings.process_environ, {}) | dict(source.env) if hired else {},
         }
         payload = json.dumps(order).encode()
         return HEADER.pack(b"L", len(payload)) + payload
@@ -189,8 +211,8 @@ def _pipe(reader: ExitStack, writer: ExitStack) -> tuple[int, int]:
     return reading, writing
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    os.killpg(process.pid, signal.SIGKILL)
+def _end(process: Child) -> None:
+    process.send_signal(signal.SIGKILL)
     process.wait()
 
 

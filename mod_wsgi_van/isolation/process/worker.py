@@ -431,6 +431,8 @@ def prepare(order: dict[str, Any]) -> None:
     for stream in (sys.stdout, sys.stderr):
         assert isinstance(stream, io.TextIOWrapper)
         stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    os.environ.update(order["env"])
+    time.tzset()
     if order["memory"]:
         resource.setrlimit(resource.RLIMIT_DATA, (order["memory"], order["memory"]))
     if sys.flags.no_site:  # for a site without an environment; these are as much the language's

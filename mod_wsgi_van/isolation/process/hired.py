@@ -1,0 +1,78 @@
+"""Workers that the spawner starts for the router, each as the owner of its site."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+from contextlib import ExitStack
+
+from mod_wsgi_van.errors import SpawnRefused
+from mod_wsgi_van.isolation.contract import Source
+from mod_wsgi_van.isolation.process.handle import Ends
+from mod_wsgi_van.settings import Settings
+
+_PATIENCE = 20.0  # seconds; the spawner answers in 15
+_REAPING = 2.0
+_MESSAGE = 8192
+
+
+class Hired:
+    """A process that is the spawner's child. The connection stands for it.
+
+    When the spawner is gone, the worker can be killed by its lifeline and nothing else.
+    """
+
+    def __init__(self, connection: socket.socket, pid: int, lifeline: int) -> None:
+        self._connection = connection
+        self._lifeline = lifeline  # the worker's, which closes it when the process is gone
+        self.pid = pid
+
+    def send_signal(self, number: int) -> None:
+        try:
+            self._connection.send(b"%d" % number, socket.MSG_DONTWAIT)
+        except OSError:
+            if number == signal.SIGKILL:
+                os.write(self._lifeline, b"k")  # the kernel tells of it with SIGKILL
+
+    def wait(self) -> int | None:
+        try:
+            self._connection.settimeout(_REAPING)
+            return int(self._connection.recv(_MESSAGE))
+        except (OSError, ValueError):
+            return None
+        finally:
+            self._connection.close()
+
+    def disown(self) -> None:
+        self._connection.close()
+
+
+def hire(source: Source, settings: Settings, ours: ExitStack) -> tuple[Hired, Ends]:
+    """Have a worker started; ``ours`` closes what is open of it. Raises errors.SpawnRefused."""
+    path = settings.spawner_socket
+    site = os.path.relpath(source.site, settings.base_path)
+    request = {"site": site, "wsgi": source.directory, "python": source.python}
+    connection = ours.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+    connection.settimeout(_PATIENCE)
+    try:
+        connection.connect(path)
+        with contextlib.suppress(BrokenPipeError):  # it was refused at once: the answer says why
+            connection.send(json.dumps(request).encode())
+        answer, fds, _, _ = socket.recv_fds(connection, _MESSAGE, 4, socket.MSG_CMSG_CLOEXEC)
+    except OSError as error:
+        raise SpawnRefused(
+            f"{source.host}: no spawner answers at {path}: {error}; start it (systemctl start"
+            ' mod-wsgi-van-spawner), or set site_user = "daemon"'
+        ) from error
+    for fd in fds[1:]:
+        ours.callback(os.close, fd)
+    said = json.loads(answer or b"{}")
+    if len(fds) != 4:
+        why = said.get("refused", "it closed the connection")
+        raise SpawnRefused(f"{source.host}: the spawner starts no worker: {why}")
+    control, lifeline, output, ending = fds
+    ends = Ends(ours.enter_context(socket.socket(fileno=control)), lifeline, output, ending)
+    return Hired(connection, said["pid"], lifeline), ends
