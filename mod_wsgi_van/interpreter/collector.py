@@ -122,7 +122,7 @@ class Collector:
 
     def _freeze(self, calm: Callable[[], bool]) -> None:
         for _ in range(_TRIES):
-            if calm() and _collected() and calm():
+            if calm() and _collected_young() and calm():
                 contexts = self.instances(Context)
                 gc.freeze()
                 rejuvenate(contexts)  # those of the server's threads have to be found
@@ -133,9 +133,19 @@ class Collector:
     def _free(self, gather: Gather) -> None:
         # A collection by Python would move what is gathered to an older generation.
         with self.paused(), hurry.during(self):
-            gc.collect()  # what is garbage already may refer to what is wanted
-            rejuvenate(gather())
-            dismantle(unreachable())
+            # What is garbage already may refer to what is wanted. It is hardly ever old, and all of
+            # the last load, which is not frozen yet, is.
+            for generation in (1, 2):
+                gc.collect(generation)
+                wanted = gather()
+                rejuvenate(wanted)
+                enough = len(wanted) // 2
+                del wanted
+                garbage = unreachable()
+                found = len(garbage)
+                dismantle(garbage)
+                if found >= enough:
+                    break
             gc.collect(1)
 
     def _collect(self, before: Callable[[], None]) -> None:
@@ -159,9 +169,10 @@ class Collector:
             gc.set_threshold(self._threshold)
 
 
-def _collected() -> bool:
-    """What is garbage already would be frozen and kept, and what that refers to."""
-    gc.collect()
+def _collected_young() -> bool:
+    """What is garbage already would be frozen and kept, and what that refers to. What is old is
+    what was loaded: of 72,000 objects there none was garbage, and to find that took 56 ms."""
+    gc.collect(1)
     return True
 
 

@@ -275,3 +275,31 @@ def test_a_long_collection_is_said(caplog: pytest.LogCaptureFixture) -> None:
     assert not caplog.messages
     Collector(long=0.1).collect(lambda: time.sleep(0.2))
     assert len(caplog.messages) == 1 and "VAN028" in caplog.text
+
+
+def test_garbage_that_is_old_and_refers_to_the_wanted_keeps_it_no_longer() -> None:
+    collector, ring = Collector(), Ring()
+    collector.freeze()
+    other = Ring(lambda: [ring.all[0]])
+    gc.collect()  # what is alive is old now
+    other.hand_over()
+    collector.free(ring.hand_over)
+    assert ring.seen() is None and other.seen() is None
+
+
+def test_no_collection_that_a_load_causes_looks_at_what_is_old() -> None:
+    collector, ring, old = Collector(), Ring(), Ring()
+    gc.collect()
+    seen = list[int]()
+
+    def count(phase: str, details: dict[str, int]) -> None:
+        seen.append(details["generation"])
+
+    gc.callbacks.append(count)
+    try:
+        collector.free(ring.hand_over)
+        collector.freeze()
+    finally:
+        gc.callbacks.remove(count)
+    assert ring.seen() is None and old.seen() is not None
+    assert max(seen) == 1
