@@ -82,13 +82,17 @@ def _plain(value: Any) -> Any:
 
 
 class Body:
-    """The body of a request: none, inline, or pulled by the worker as the application reads it."""
+    """The body of a request: none, inline, or pulled by the worker as the application reads it.
 
-    __slots__ = ("_stream", "data", "left", "mode", "pulled")
+    ``data`` is what was read of it before the worker was asked for it.
+    """
+
+    __slots__ = ("_error", "_stream", "data", "left", "mode", "pulled")
 
     def __init__(self, environ: Environ) -> None:
         """May wait for the client, and raise what the server's input raises."""
         self._stream = cast(Any, environ.get("wsgi.input"))
+        self._error: Exception | None = None
         self.data = b""
         self.left = _length(environ)
         self.pulled = False  # a part of it is gone: the request cannot be sent again
@@ -98,8 +102,16 @@ class Body:
             self.mode = "pull"  # also so that 100 Continue is sent when the application reads
         else:
             self.mode = "inline"
-            while part := self._stream.read(self.left - len(self.data)):
-                self.data += part
+        if self.left and "HTTP_EXPECT" not in environ:
+            # Of a longer one the beginning as well: until a slow client has sent so much, no
+            # thread of a worker has to wait.
+            try:
+                while part := self._stream.read(min(self.left, INLINE_BYTES) - len(self.data)):
+                    self.data += part
+            except Exception as error:
+                if self.mode == "inline":
+                    raise
+                self._error = error
 
     def answer(self, connection: Connection, payload: bytes) -> None:
         """Send the worker the next piece; an empty one is the end."""
@@ -108,16 +120,21 @@ class Body:
         (size,) = struct.unpack("!I", payload)
         size = min(size, PULL_BYTES, PULL_BYTES if self.left is None else self.left)
         self.pulled = True
-        kind = b"B"
+        kind, begun = b"B", self.data[:size]
+        self.data = self.data[size:]
+        size -= len(begun)
         try:
+            if self._error and size:
+                raise self._error
             data: bytes = self._stream.read(size) if size else b""
         except Exception as error:  # the client went away: the application's read() raises as here
-            kind, data = b"A", str(error).encode("utf-8", "replace")[:1024]
-        if kind == b"A" or not data:
+            kind, begun, data = b"A", b"", str(error).encode("utf-8", "replace")[:1024]
+        length = len(begun) + len(data)
+        if kind == b"A" or not length:
             self.mode = "none"  # whoever pulls for ever keeps request_timeout from passing
         elif self.left is not None:
-            self.left -= len(data)
-        connection.send(HEADER.pack(kind, len(data)), data)
+            self.left -= length
+        connection.send(HEADER.pack(kind, length), begun, data)
 
 
 def _length(environ: Environ) -> int | None:

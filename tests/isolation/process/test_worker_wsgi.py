@@ -169,12 +169,23 @@ class Untouched(io.RawIOBase):
         raise AssertionError("the body was read")
 
 
-@pytest.mark.parametrize("expect", [{"HTTP_EXPECT": "100-continue"}, {"CONTENT_LENGTH": "70000"}])
+@pytest.mark.parametrize(
+    "expect", [{"HTTP_EXPECT": "100-continue"}, {"HTTP_TRANSFER_ENCODING": "chunked"}]
+)
 def test_a_body_that_is_not_read_is_not_fetched(application: Application, expect: Any) -> None:
     """So that the server sends no 100 Continue for it."""
     environ = make_environ("unread", "POST", **{"CONTENT_LENGTH": "10", **expect})
     environ["wsgi.input"] = Untouched()
     assert Call(application, environ).finish().status == 413
+
+
+def test_of_a_long_body_that_is_not_read_only_the_beginning_is_fetched(
+    application: Application,
+) -> None:
+    """Before a worker is borrowed: none waits for a client that sends slowly."""
+    environ = make_environ("unread", "POST", b"x" * 1_000_000)
+    assert Call(application, environ).finish().status == 413
+    assert environ["wsgi.input"].tell() == 65536
 
 
 class Breaking(io.RawIOBase):

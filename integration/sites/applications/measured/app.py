@@ -1,3 +1,4 @@
+import os
 import time
 
 BODIES = {size: b"x" * size for size in (1 << 10, 1 << 20)}
@@ -9,6 +10,13 @@ def app(environ, start_response):
         body = BODIES[int(number)]
     elif kind == "upload":
         body = b"%d" % len(environ["wsgi.input"].read())
+    elif kind == "hold":
+        while not os.path.exists(os.path.dirname(__file__) + "/go"):
+            time.sleep(0.01)
+        body = b"held"
+    elif kind == "sleep":
+        time.sleep(float(number))
+        body = b"slept"
     else:
         end = time.thread_time() + float(number)
         while time.thread_time() < end:
