@@ -17,12 +17,15 @@ and back, the first two on control:
     D  data of the response  F  its rest is a file: S is to come  P  pull: so many bytes of the body
     E  end of the response  X  the application raised: traceback (text)
 
-One thread serves one socket, one request after the other; the main thread does nothing but wait on
-control. There are no locks: a socket belongs to its thread.
+The application is imported while there is one thread. After that, one thread serves one socket, one
+request after the other; the main thread does nothing but wait on control. There are no locks: a
+socket belongs to its thread. Where the application has made threads green, as gevent and eventlet
+do, all of these are greenlets: their locks do not work between threads of the system.
 """
 
 from __future__ import annotations
 
+import _thread
 import array
 import fcntl
 import importlib.machinery
@@ -33,6 +36,7 @@ import os
 import queue
 import re
 import resource
+import select
 import signal
 import site
 import socket
@@ -54,7 +58,11 @@ STATUS = re.compile(r"[1-9][0-9][0-9] [\t\x20-\x7e\x80-\xff]*\Z")
 NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 VALUE = re.compile(r"[^\x00\r\n\u0100-\U0010ffff]*\Z")
 
-Socket = socket.socket  # before an application's import of gevent puts a green one in its place
+# As they are before an application's import of a tracer, or of gevent, puts others in their place.
+Socket = socket.socket
+Thread = threading.Thread
+start_thread = Thread.start
+start_new_thread = _thread.start_new_thread
 
 
 class RouterGone(OSError):
@@ -68,10 +76,12 @@ class NoApplication(Exception):
 class Channel:
     """One socket to the router, in frames."""
 
+    File = io.FileIO
+
     def __init__(self, fd: int) -> None:
         os.set_inheritable(fd, False)
         self.socket = Socket(fileno=fd)
-        self._reader = io.BufferedReader(io.FileIO(fd, "rb", closefd=False), 65536)
+        self._reader = io.BufferedReader(self.File(fd, "rb", closefd=False), 65536)
 
     def receive(self) -> tuple[bytes, bytes]:
         """The kind and the payload of the next frame; raises RouterGone at the end."""
@@ -96,6 +106,32 @@ class Channel:
                 self.socket.sendall(b"".join(parts)[sent:])
         except OSError as error:
             raise RouterGone(str(error)) from None
+
+
+class GreenFile(io.FileIO):
+    """Lets other greenlets go on until there is something to read."""
+
+    def readinto(self, buffer: Any) -> Any:
+        select.select([self], [], [])
+        return super().readinto(buffer)
+
+
+class GreenChannel(Channel):
+    """A channel for a greenlet."""
+
+    File = GreenFile
+
+    def send(self, *frames: tuple[bytes, bytes]) -> None:
+        parts = [HEADER.pack(kind, len(payload)) + payload for kind, payload in frames]
+        left = memoryview(b"".join(parts))
+        while left:
+            try:
+                select.select([], [self.socket], [])
+                left = left[self.socket.send(left, socket.MSG_DONTWAIT) :]
+            except BlockingIOError:
+                pass
+            except (OSError, ValueError) as error:  # ValueError: closed, in a child of this process
+                raise RouterGone(str(error)) from None
 
 
 class PulledInput(io.RawIOBase):
@@ -247,6 +283,7 @@ class Server:
         self.application: Any = None
         self.name = ""  # of the object that was taken
         self.waiting: queue.SimpleQueue[Channel] = queue.SimpleQueue()
+        self.green = False
         # A child that the application forks must not hold the router's sockets open, or answer.
         os.register_at_fork(after_in_child=self.close)
 
@@ -256,9 +293,6 @@ class Server:
 
     def load(self) -> None:
         order = self.order
-        for number in range(order["threads"]):  # before gevent, imported there, makes them green
-            name = f"van-request-{number}"
-            threading.Thread(target=self.serve_connections, name=name, daemon=True).start()
         sys.argv = ["mod_wsgi_van"]
         sys.path.insert(0, order["directory"])
         known = {os.path.realpath(path) for path in sys.path}
@@ -267,6 +301,10 @@ class Server:
                 site.addsitedir(path)
         __import__(order["module"])  # unlike import_module it leaves no frames in a traceback
         self.take(sys.modules[order["module"]])
+        self.green = _thread.start_new_thread is not start_new_thread
+        for number in range(0 if self.green else order["threads"]):
+            name = f"van-request-{number}"
+            start_thread(Thread(target=self.serve_waiting, name=name, daemon=True))
 
     def take(self, module: Any) -> None:
         """Take the first of the objects that the module has."""
@@ -290,29 +328,38 @@ class Server:
         """Take sockets from the router until it says quit; ends the process when it is gone."""
         size = socket.CMSG_SPACE(array.array("i").itemsize)
         while True:
+            if self.green:
+                select.select([self.control.socket], [], [])
             data, ancillary, _, _ = self.control.socket.recvmsg(1, size, socket.MSG_CMSG_CLOEXEC)
             if data == b"q":
                 return
             if not data:
                 os._exit(0)
             for _, _, rights in ancillary:  # none where this process has no descriptors left
-                self.waiting.put(Channel(array.array("i", rights)[0]))
+                fd = array.array("i", rights)[0]
+                if self.green:
+                    arguments = (GreenChannel(fd),)
+                    threading.Thread(target=self.serve_channel, args=arguments, daemon=True).start()
+                else:
+                    self.waiting.put(Channel(fd))
 
-    def serve_connections(self) -> None:
+    def serve_waiting(self) -> None:
         own = os.getpid()
         while os.getpid() == own:  # not in a child that the application forked
-            connection = self.waiting.get()
-            self.connections.add(connection)
-            try:
+            self.serve_channel(self.waiting.get())
+
+    def serve_channel(self, connection: Channel) -> None:
+        self.connections.add(connection)
+        try:
+            kind, payload = connection.receive()
+            while kind == b"Q":
+                self.serve_request(connection, *marshal.loads(payload))
                 kind, payload = connection.receive()
-                while kind == b"Q":
-                    self.serve_request(connection, *marshal.loads(payload))
-                    kind, payload = connection.receive()
-            except RouterGone:
-                pass
-            finally:
-                self.connections.discard(connection)
-                connection.socket.close()
+        except RouterGone:
+            pass
+        finally:
+            self.connections.discard(connection)
+            connection.socket.close()
 
     def serve_request(
         self, connection: Channel, mode: str, length: int | None, environ: dict[str, Any]

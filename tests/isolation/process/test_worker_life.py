@@ -21,6 +21,7 @@ from mod_wsgi_van.wsgi import Application
 from tests.isolation.process.calling import PYTHONS, SITE, make_script, pid_of, source, vhost
 from tests.support.children import runs
 from tests.support.client import ask
+from tests.support.environments import environment
 from tests.support.waiting import wait
 
 Load = Callable[..., Application]
@@ -63,6 +64,50 @@ def test_what_cannot_be_loaded(
         make_isolation().load(source(vhost(tmp_path, text)))
     if "SyntaxError" in message:
         assert failed.value.files == (str(tmp_path / "wsgi" / "app.py"),)
+
+
+@pytest.mark.parametrize("python", sorted(PYTHONS))
+def test_one_thread_at_import(make_isolation: MakeIsolation, tmp_path: Path, python: str) -> None:
+    text = """
+        import os, threading
+        then = len(threading.enumerate()), len(os.listdir("/proc/self/task"))
+        def app(environ, start_response):
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            return [f"{then} {threading.current_thread().name}".encode()]
+    """
+    described = source(vhost(tmp_path, text), PYTHONS[python])
+    body = ask(make_isolation().load(described).application).body
+    assert body.startswith("(1, 1) van-request-")
+
+
+def test_a_site_that_gevent_patches_first(make_isolation: MakeIsolation, tmp_path: Path) -> None:
+    text = """
+        from gevent import monkey
+        monkey.patch_all()
+        import atexit, subprocess, threading, time
+        atexit.register(open, "ended", "w")
+        lock = threading.Lock()
+        def app(environ, start_response):
+            done = []
+            thread = threading.Thread(target=lambda: time.sleep(0.01) or done.append("done"))
+            with lock:
+                thread.start()
+                thread.join()
+            subprocess.run(["true"], check=True)
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            return [done[0].encode() * int(environ["QUERY_STRING"])]
+    """
+    vhost(tmp_path, text.replace("ended", str(tmp_path / "ended")))
+    python = environment(sys.executable, ["gevent==26.9.0"]) / "bin" / "python"
+    instance = make_isolation().load(source(tmp_path, str(python)))
+
+    def times(number: int) -> str:
+        return ask(instance.application, QUERY_STRING=str(number)).body
+
+    with ThreadPoolExecutor(4) as executor:
+        assert list(executor.map(times, [1, 1_000_000] * 20)) == ["done", "done" * 1_000_000] * 20
+    instance.retire()
+    wait((tmp_path / "ended").exists, "the exit handler")
 
 
 def test_an_import_that_never_ends(make_isolation: MakeIsolation, tmp_path: Path) -> None:
