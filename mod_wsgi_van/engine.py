@@ -70,7 +70,7 @@ class Engine:
         settings, mailbox = self._settings, Mailbox()
         retiring = Retiring(settings.grace_period, mailbox)
         self._parts = Parts(self.sites, self._loader, self._watcher, mailbox, retiring)
-        self._attempts = Attempts(self._parts, self._answers, settings.load_timeout)
+        self._attempts = Attempts(self._parts, self._answers, settings)
         self._reloads: ReloadThread | None = None
 
     def _stale(self, key: str) -> None:
@@ -89,7 +89,8 @@ class Engine:
                 return site, release
             attempt = self._attempts.first(site)
             if attempt is not None:
-                attempt.done.wait(max(0.0, attempt.deadline - time.monotonic()))
+                left = min(attempt.deadline - time.monotonic(), self._settings.load_timeout)
+                attempt.done.wait(max(0.0, left))
                 if not attempt.done.is_set():
                     self._attempts.late()
                     return site, None

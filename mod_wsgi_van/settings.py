@@ -32,6 +32,7 @@ IGNORED = (
 
 WATCH = ("auto", "inotify", "polling")
 SITE_USER = ("daemon", "owner")
+RELOAD = ("swap", "restart")
 ISOLATION = ("auto", "imports", "process")
 
 _LOOSER = ("process", "auto", "imports")  # each trusts a site more than the one before
@@ -171,6 +172,12 @@ class Settings:
         "a GET of this path, such as /health, must be answered with a status below 500 within"
         " load_timeout before a release goes live; empty: none is asked",
         site="check",
+    )
+    reload: str = _choice(
+        RELOAD,
+        "swap loads a new release beside the old one; restart ends the old one before, for a site"
+        " that can be only once, and requests wait meanwhile",
+        site="reload",
     )
     grace_period: float = _time(
         30.0,

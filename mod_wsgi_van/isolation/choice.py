@@ -33,10 +33,13 @@ class Choice:
     pure: tuple[str, ...]
 
 
-def choose(source: Source, setting: str, *, goes_on: bool = False) -> Choice:
+def choose(
+    source: Source, setting: str, *, goes_on: bool = False, restarts: bool = False
+) -> Choice:
     """Decide for one vhost; ``setting`` is auto, imports or process.
 
-    ``goes_on``: its releases do not end in this process when they are replaced. Raises
+    ``goes_on``: its releases do not end in this process when they are replaced. ``restarts``: they
+    have to end, with all that they hold. Raises
     errors.LoadError where its files do not let it be loaded in any isolation, or imports is asked
     for and the environment is of another Python.
     """
@@ -55,6 +58,8 @@ def choose(source: Source, setting: str, *, goes_on: bool = False) -> Choice:
         return Choice(setting, f'isolation is set to "{setting}"', unfit, pure)
     if goes_on:
         return Choice("process", "its releases go on after they were replaced", unfit, pure)
+    if restarts:
+        return Choice("process", 'reload is set to "restart"', unfit, pure)
     if reason := _against_imports(environment, installed, unfit):
         return Choice("process", reason, unfit, pure)
     fits = "its environment is of this Python, and pure or tested"

@@ -58,6 +58,9 @@ class Instance(Protocol):
         Returns whether all that the release has started has ended.
         """
 
+    def ended(self, timeout: float) -> bool:
+        """Wait until nothing of a release runs that was retired; whether that is so."""
+
 
 class Isolation(Protocol):
     """A way of keeping vhosts apart. ``load`` is called from many threads at once."""

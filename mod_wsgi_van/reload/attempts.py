@@ -21,8 +21,10 @@ from mod_wsgi_van.reload.loader import Missing, Outcome, Prepared
 from mod_wsgi_van.reload.mailbox import Ended, Wake
 from mod_wsgi_van.reload.namesakes import Namesakes
 from mod_wsgi_van.reload.parts import Parts
+from mod_wsgi_van.reload.restarting import Restarts, restarts
 from mod_wsgi_van.reload.retiring import retire
 from mod_wsgi_van.reload.trial import check
+from mod_wsgi_van.settings import Settings
 from mod_wsgi_van.sites.release import Answer, State
 from mod_wsgi_van.sites.site import Attempt, Site
 
@@ -55,7 +57,7 @@ class Answers:
 class Attempts:
     """Starts attempts and ends them; called from request threads and by the reload thread."""
 
-    def __init__(self, parts: Parts, answers: Answers, load_timeout: float) -> None:
+    def __init__(self, parts: Parts, answers: Answers, settings: Settings) -> None:
         self._sites = parts.sites
         self._loader = parts.loader
         self._watcher = parts.watcher
@@ -63,7 +65,8 @@ class Attempts:
         self._retiring = parts.retiring
         self._namesakes = Namesakes(parts.sites, parts.loader)
         self._answers = answers
-        self._timeout = load_timeout
+        self._restarts = Restarts(parts, settings)
+        self._timeout = settings.load_timeout
         # What hosts cannot be reached for, and when that is said again; monotonic.
         self._unreachable: dict[tuple[str, int | None], float] = {}
         self.running: set[Attempt] = set()  # added to and discarded from atomically, read as a copy
@@ -159,7 +162,7 @@ class Attempts:
             return
         while True:
             self._watcher.arm(site.key, self._loader.target(site.path, site.files))
-            attempt.state = None
+            attempt.state = prepared = None
             try:
                 attempt.state = self._settled(site)
                 prepared = self._loader.prepare(site, attempt.state)
@@ -174,7 +177,7 @@ class Attempts:
             try:
                 after = self._measured_again(attempt)
             except Missing:
-                self._drop(site, loaded)
+                self._drop(attempt, loaded)
                 self.mark_missing(site, attempt)
                 return
             if after is not None and moves and _moved(attempt.state, after):
@@ -183,16 +186,18 @@ class Attempts:
                 edits = max(0, edits - _weight(after))
             else:
                 break
-            self._drop(site, loaded)
+            self._drop(attempt, loaded)
         if isinstance(loaded, Outcome):
             self._loaded(attempt, loaded, after)
         elif isinstance(loaded, LoadError):
-            self._failed(attempt, loaded)
-        elif not self._shared(attempt, loaded, prepared, after):
+            self._failed(attempt, loaded, prepared)
+        elif prepared and not self._shared(attempt, loaded, prepared, after):
             self._attempt(attempt)  # the other one has another release by now
 
     def _load(self, attempt: Attempt, prepared: Prepared) -> Outcome:
         """Load, and check what was loaded."""
+        if restarts(prepared):
+            self._restarts.make_room(attempt)
         outcome = self._loader.load(prepared)
         path = prepared.settings.check
         if path:
@@ -200,7 +205,7 @@ class Attempts:
                 left = max(_LEAST_CHECK, attempt.deadline - time.monotonic() - _NOT_LATE)
                 check(prepared.source, outcome.instance.application, path, left)
             except LoadError:
-                self._drop(attempt.site, outcome)
+                self._drop(attempt, outcome)
                 raise
         return outcome
 
@@ -237,9 +242,11 @@ class Attempts:
         except Exception:  # a version of a hook's that cannot be compared, or the hook's own error
             return None
 
-    def _drop(self, site: Site, loaded: Outcome | Site | LoadError) -> None:
-        if isinstance(loaded, Outcome):
-            retire(site, loaded.instance)
+    def _drop(self, attempt: Attempt, loaded: Outcome | Site | LoadError) -> None:
+        if isinstance(loaded, Outcome) and restarts(loaded.prepared):
+            self._restarts.drop(attempt.site, loaded)
+        elif isinstance(loaded, Outcome):
+            retire(attempt.site, loaded.instance)
 
     def _loaded(self, attempt: Attempt, outcome: Outcome, after: State | None) -> None:
         site, prepared = attempt.site, outcome.prepared
@@ -252,11 +259,14 @@ class Attempts:
             return
         took = (time.monotonic() - attempt.started) * 1000
         before, moved = None, False
+        if isinstance(ended := attempt.ended, Prepared):
+            before, moved = ended.state, ended.choice.isolation != prepared.choice.isolation
         if old is not None:  # first: whatever goes wrong from here on, it is retired
             before, moved = old.state, old.isolation != prepared.choice.isolation
             self._retiring.announce(site, old)
             del old
-        saying.loaded(site.host, outcome, before, took)
+        done = "restarted" if attempt.ended is not None else "reloaded"
+        saying.loaded(site.host, outcome, before, took, done)
         if prepared.capped != site.capped:
             site.capped = prepared.capped
             saying.capped(site.host, prepared.capped)
@@ -295,7 +305,7 @@ class Attempts:
         if had_files:  # those of the failed attempt before it are of no interest any more
             self._watcher.arm(site.key, self._loader.target(site.path))
 
-    def _failed(self, attempt: Attempt, error: LoadError) -> None:
+    def _failed(self, attempt: Attempt, error: LoadError, prepared: Prepared | None) -> None:
         site, state = attempt.site, attempt.state
         stranger = attempt.first and state is None and self._loader.exists(site.path) is None
         if error.files and not stranger:
@@ -303,8 +313,12 @@ class Attempts:
             if state is not None:
                 state = replace(state, further=points(error.files))
         # Said before requests are answered: who sees the answer finds the reason in the log.
+        back = ""
+        if prepared is not None and attempt.ended is not None and site.attempt is attempt:
+            back = self._restarts.bring_back(attempt, prepared)
         if site.attempt is attempt and not (stranger and self._said(error)):
-            saying.failed(site, error, self._loader.wsgi(site.path))
+            beside = not restarts(prepared)
+            saying.failed(site, error, self._loader.wsgi(site.path), back=back, beside=beside)
         if stranger:
             marked = self._sites.mark_missing(site, self._answers.failed, attempt)
             self._remove(marked[1] if marked is not None else [])

@@ -82,6 +82,7 @@ class Outcome:
             prepared.state,
             prepared.choice.isolation,
             prepared.origin,
+            prepared,
             Share(prepared.source.host, most),
             ALONE - bool(most),  # where it counts, each asks
         )
@@ -172,7 +173,8 @@ class Loader:
         granted = self._rules.for_release(path)
         source = self._source(site.host, path, state.directory, granted.settings)
         setting = _ask("get_isolation", self._isolation_of, path)
-        choice = choose(source, setting, goes_on=site.goes_on)
+        restarts = granted.settings.reload == "restart"
+        choice = choose(source, setting, goes_on=site.goes_on, restarts=restarts)
         source = replace(source, pure=choice.pure)
         origin = _origin(source, granted.settings, choice)
         return Prepared(source, granted.settings, state, choice, origin, granted.capped)

@@ -31,7 +31,7 @@ class Namesakes:
         for other in self._sites.meet(attempt, state.place):
             earlier = other.attempt
             if earlier is not None and 0 < earlier.met < attempt.met:
-                earlier.done.wait(max(0.0, attempt.deadline - time.monotonic()))
+                _wait(attempt, earlier)
             if self._has(other, prepared) and other.release is not site.release:
                 return other
         return None
@@ -46,3 +46,10 @@ class Namesakes:
             return known.same_release(self._loader.measure(other.path))
         except Exception:  # a hook's, or it is gone
             return False
+
+
+def _wait(attempt: Attempt, earlier: Attempt) -> None:
+    """Wait for the earlier one, whose deadline moves where it ends a release before it loads."""
+    while (left := max(attempt.deadline, earlier.deadline) - time.monotonic()) > 0:
+        if earlier.done.wait(min(left, 1.0)):
+            return

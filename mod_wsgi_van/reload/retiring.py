@@ -33,6 +33,7 @@ class Retirement:
     instance: Instance
     deadline: float  # monotonic
     lease: weakref.ref[Lease] | None = field(default=None)
+    done: threading.Event = field(default_factory=threading.Event)
 
 
 class Retiring:
@@ -47,10 +48,10 @@ class Retiring:
         self._under_way: set[Retirement] = set()
         self._ended = False
 
-    def announce(self, site: Site, release: Release) -> None:
+    def announce(self, site: Site, release: Release) -> Retirement:
         """Retire ``release`` when it is out of use; the caller must let go of it at once.
 
-        Called from the thread that replaced it.
+        Called from the thread that replaced it. ``done`` is set when it has been retired.
         """
         directory = release.state.directory
         deadline = time.monotonic() + self._grace_period
@@ -62,6 +63,7 @@ class Retiring:
         notify(retirement)
         if self._ended:  # nobody reads the mailbox any more
             self._retire(retirement)
+        return retirement
 
     def take(self, retirement: Retirement) -> None:
         """Act on a retirement when its lease is gone."""
@@ -89,21 +91,30 @@ class Retiring:
         What is announced from now on is retired at once, without waiting for its requests.
         """
         self._ended = True
-        return [(each.site, each.instance) for each in self._under_way.copy()]
+        left = self._under_way.copy()
+        for each in left:
+            each.done.set()
+        return [(each.site, each.instance) for each in left]
 
     def _retire(self, retirement: Retirement) -> None:
         self._under_way.discard(retirement)
         retirement.lease = None
-        retire(retirement.site, retirement.instance)
+        retire(retirement.site, retirement.instance, retirement.done)
 
 
-def retire(site: Site, instance: Instance) -> None:
+def retire(site: Site, instance: Instance, done: threading.Event | None = None) -> None:
     """Retire in a thread of its own: an exit handler is an application's code and may hang."""
-    name = f"van-retire-{site.host}"
+    name, given = f"van-retire-{site.host}", (site, instance, done)
     try:
-        threading.Thread(target=_retire, args=(site, instance), name=name, daemon=True).start()
+        threading.Thread(target=_retire, args=given, name=name, daemon=True).start()
     except RuntimeError:  # no thread to be had
-        _retire(site, instance)
+        _retire(*given)
+
+
+def end(site: Site, instance: Instance, timeout: float) -> None:
+    """Retire, and wait until nothing of it runs."""
+    _retire(site, instance)
+    instance.ended(timeout)
 
 
 def retire_all(releases: list[tuple[Site, Instance]], timeout: float) -> None:
@@ -130,8 +141,11 @@ def retire_all(releases: list[tuple[Site, Instance]], timeout: float) -> None:
         log.warning("VAN010: %d releases could not be retired in %g s", len(releases), timeout)
 
 
-def _retire(site: Site, instance: Instance) -> None:
+def _retire(site: Site, instance: Instance, done: threading.Event | None = None) -> None:
     try:
         site.retired(ended=instance.retire())
     except BaseException:
         log.exception("%s: VAN010: an old release could not be retired cleanly", site.host)
+    finally:
+        if done is not None:
+            done.set()

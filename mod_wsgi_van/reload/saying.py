@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 from mod_wsgi_van.errors import BadSettings, LoadError
 from mod_wsgi_van.files.version import MOST, Version
@@ -13,8 +14,15 @@ from mod_wsgi_van.sites.site import Attempt, Site
 
 log = logging.getLogger(__name__)
 
+# What an import says that finds a lock, or a port, taken by the release before it.
+_ONCE = re.compile(
+    r"LockError|already locked|Couldn't lock|Address already in use|Errno (11|98)\b", re.IGNORECASE
+)
 
-def loaded(host: str, outcome: Outcome, before: State | None, took: float) -> None:
+
+def loaded(
+    host: str, outcome: Outcome, before: State | None, took: float, done: str = "reloaded"
+) -> None:
     """Log a load or a reload of ``took`` ms, and what an operator should know of it."""
     choice, state = outcome.prepared.choice, outcome.prepared.state
     version = state.version
@@ -22,11 +30,11 @@ def loaded(host: str, outcome: Outcome, before: State | None, took: float) -> No
         why = f"{outcome.instance.entry}; {choice.reason}"
         log.info("%s: loaded %s in %.0f ms (%s)", host, state.directory, took, why)
     elif before.directory != state.directory:
-        log.info("%s: reloaded in %.0f ms: %s -> %s", host, took, before.directory, state.directory)
+        log.info("%s: %s in %.0f ms: %s -> %s", host, done, took, before.directory, state.directory)
     else:
         latest = getattr(version, "latest", "")
         changed = f" (newest file: {latest})" if latest else ""
-        log.info("%s: reloaded in %.0f ms: %s changed%s", host, took, state.directory, changed)
+        log.info("%s: %s in %.0f ms: %s changed%s", host, done, took, state.directory, changed)
     if choice.isolation == "imports" and choice.unfit and before is None:
         log.warning(
             "%s: VAN011: loaded in this process, where it does not belong: %s;"
@@ -63,10 +71,19 @@ def capped(host: str, capped: tuple[str, ...]) -> None:
         log.warning(text, host, "; ".join(capped))
 
 
-def failed(site: Site, error: LoadError, wsgi: str) -> None:
+def failed(site: Site, error: LoadError, wsgi: str, *, back: str = "", beside: bool = True) -> None:
+    """Log a failed load.
+
+    ``back`` tells of the release that had to end before. ``beside``: it goes on, if there is one.
+    """
+    hint = ""
+    if beside and isinstance(site.release, Release) and _ONCE.search(f"{error}{error.details}"):
+        hint = '; if the site can be only once, set reload = "restart" in its van.toml'
     log.error(
-        "%s; %s until something changes in %s%s",
+        "%s%s; %s%s until something changes in %s%s",
         error.of(site.host),
+        hint,
+        f"{back}; " if back else "",
         _outcome(site, 500),
         error.files[0] if isinstance(error, BadSettings) else wsgi,
         "\n" + error.details.rstrip() if error.details else "",

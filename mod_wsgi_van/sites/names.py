@@ -31,6 +31,10 @@ class Names:
         there.add(site)
         return others
 
+    def others(self, site: Site) -> set[Site]:
+        """The other sites at the directory of ``site``."""
+        return self._places.get(site.place, set()) - {site} if site.place is not None else set()
+
     def leave(self, site: Site) -> None:
         """Forget where the directory of ``site`` is."""
         if site.place is not None:
@@ -43,6 +47,10 @@ class Names:
     def share(self, release: Release) -> None:
         """One more site has a release."""
         self._holders[release] = self._holders.get(release, 1) + 1
+
+    def forget(self, release: Release) -> None:
+        """No site has it any more."""
+        self._holders.pop(release, None)
 
     def let_go(self, release: Release | Answer | None) -> Release | None:
         """A site has it no more; return the release where no other site has it either."""

@@ -104,6 +104,7 @@ class Release:
     state: State
     isolation: str
     origin: object = field(repr=False)  # has the variables of the site
+    prepared: object = field(default=None, repr=False)  # what it can be loaded from again
     share: Share = field(default_factory=Share)
     # Up to this count of its lease's references a request asks nobody whether it may go on.
     unasked: int = ALONE

@@ -24,6 +24,7 @@ class Attempt:
         "begun",
         "deadline",
         "done",
+        "ended",
         "first",
         "hinted",
         "met",
@@ -46,6 +47,7 @@ class Attempt:
         self.deadline = self.started + timeout
         self.done = threading.Event()
         self.state: State | None = None  # known once the loading thread measured it
+        self.ended: object = None  # of what release that had to end before: its ``prepared``
         self.said_late = False  # the reload thread's
         self.seen: State | None = None  # what a poll saw last while it ran; the reload thread's
 

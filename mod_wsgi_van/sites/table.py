@@ -163,6 +163,37 @@ class Sites:
         self._end(attempt)
         return self._names.let_go(old)
 
+    def suspend(self, attempt: Attempt) -> tuple[bool, Release | None]:
+        """Take the release from the attempt's site and from all its names: requests wait.
+
+        Return whether the attempt is the current one, and the release.
+        """
+        with self.lock:
+            site, old = attempt.site, attempt.site.release
+            if site.attempt is not attempt or self.closed:
+                return False, None
+            if not isinstance(old, Release):
+                return True, None
+            site.release = None
+            for other in self._names.others(site):
+                if other.release is old:
+                    other.release = None
+            self._names.forget(old)
+            return True, old
+
+    def restore(self, attempt: Attempt, release: Release) -> bool:
+        """Undo ``suspend`` with what was loaded in place of the old release; whether it counts."""
+        with self.lock:
+            site = attempt.site
+            if site.attempt is not attempt or self.closed:
+                return False
+            site.release = release
+            for other in self._names.others(site):
+                if other.release is None and other.state is not None:
+                    other.release, other.state = release, attempt.state
+                    self._names.share(release)
+            return True
+
     def fail(
         self, attempt: Attempt, answer: Answer, files: tuple[str, ...], state: State | None
     ) -> bool:

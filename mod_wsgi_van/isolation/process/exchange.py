@@ -57,6 +57,9 @@ class ProcessInstance:
         self._pool.close()
         return True
 
+    def ended(self, timeout: float) -> bool:
+        return self._pool.ended(timeout)
+
     def application(self, environ: Environ, start_response: StartResponse) -> Response:
         body = Body(environ)  # before a worker is borrowed: the client may be slow
         request = self._encoder.encode(environ, body)

@@ -323,3 +323,7 @@ class Pool:
             for worker in list(self._workers):
                 self._dismiss(worker)
             self._changed.notify_all()
+
+    def ended(self, timeout: float) -> bool:
+        """Wait until no process of the release is left; whether that is so."""
+        return self._supervisor.ended(self, timeout)

@@ -48,6 +48,7 @@ class Supervisor:
         self._commands: deque[Callable[[], None]] = deque()
         # All below belongs to the thread; but a worker is added by whoever started it.
         self._workers: set[Worker] = set()
+        self._reaping: Worker | None = None
         self._callbacks: dict[int, Callable[[], None]] = {}
         self._endings = Endings(self._settings.shutdown_timeout)
         self._resting: dict[int, float] = {}
@@ -99,6 +100,16 @@ class Supervisor:
     def look_at_idle(self, owner: Owner) -> None:
         """``idle_at`` of ``owner`` is another one now, and not later than it was."""
         self._post(lambda: self._idling.add(owner))
+
+    def ended(self, owner: Owner, timeout: float) -> bool:
+        """Wait for the end of all workers of ``owner``; whether there are none left."""
+        deadline = time.monotonic() + timeout
+        workers = [*self._workers.copy(), self._reaping]  # it goes from here to there
+        return all(
+            worker.gone.wait(max(0.0, deadline - time.monotonic()))
+            for worker in workers
+            if worker is not None and worker.owner is owner
+        )
 
     def stop(self, timeout: float) -> None:
         """End every worker and the thread within ``timeout`` seconds, whatever the workers do."""
@@ -231,6 +242,7 @@ class Supervisor:
         self._endings.hung_up(worker)
 
     def _ended(self, worker: Worker) -> None:
+        self._reaping = worker
         self._drop(worker)
         worker.owner.lost(worker)
         worker.reap()
