@@ -246,6 +246,7 @@ class Supervisor:
         self._drop(worker)
         worker.owner.lost(worker)
         worker.reap()
+        self._reaping = None
         worker.owner.gone(worker, expected=self._stopped)
 
     def _drop(self, worker: Worker) -> None:
