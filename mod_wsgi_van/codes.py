@@ -47,10 +47,11 @@ CODES = {
         (NOT_LIVE, S500),
     ),
     "VAN003": Code(
-        "The module has no object of that name, the object cannot be called, or two modules could"
-        " be meant.",
+        "The module has no object of that name, the object cannot be called, it is an ASGI"
+        " application, or two modules could be meant.",
         _LOAD,
-        'Define app in app.py, or say in van.toml which object it is: entry = "module:object".',
+        'Define app in app.py, or say in van.toml which object it is: entry = "module:object". For'
+        " ASGI see the manual's page on sites.",
         (NOT_LIVE, S500),
     ),
     "VAN004": Code(

@@ -23,6 +23,7 @@ from mod_wsgi_van.isolation.imports.outliving import untie
 from mod_wsgi_van.isolation.imports.purge import purge
 from mod_wsgi_van.isolation.imports.standins import table
 from mod_wsgi_van.isolation.imports.system import System
+from mod_wsgi_van.isolation.process.worker import unfit
 from mod_wsgi_van.wsgi import Application
 
 _log = logging.getLogger(__name__)
@@ -160,22 +161,16 @@ def _load(source: Source) -> tuple[Any, str, Any, LoadError | None]:
         add_site_packages(system, source.site_packages)
         module = system.import_module(source.module_name)
         name, application = _find(source, module)
-        fault = _unfit(application) if name else "is missing"
+        fault = unfit(application, source.factory) if name else "is missing"
         if source.factory and not fault:
             application = system.call(application)
-            if fault := _unfit(application):
+            if fault := unfit(application):
                 fault = f"returned what {fault}"
     except BaseException as exc:  # an application may exit, or interrupt itself
         return system, name, None, import_failed(source, exc)
     if fault:
         return system, name, None, _bad_object(source, module, name, fault)
     return system, name, application, None
-
-
-def _unfit(application: Any) -> str:
-    if callable(application):
-        return ""
-    return f"is not callable, but of type {type(application).__name__}"
 
 
 def _find(source: Source, module: Any) -> tuple[str, Any]:

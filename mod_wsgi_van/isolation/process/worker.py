@@ -28,6 +28,7 @@ from __future__ import annotations
 import _thread
 import array
 import fcntl
+import functools
 import importlib.machinery
 import io
 import json
@@ -46,6 +47,7 @@ import sys
 import threading
 import time
 import traceback
+import types
 import wsgiref.util
 from collections.abc import Callable
 from typing import Any
@@ -59,6 +61,9 @@ NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 VALUE = re.compile(r"[^\x00\r\n\u0100-\U0010ffff]*\Z")
 
 # As they are before an application's import of a tracer, or of gevent, puts others in their place.
+ASGI = ("scope", "receive", "send")
+CO_COROUTINE = 0x80 | 0x200  # also of an asynchronous generator; inspect takes long to import
+
 Socket = socket.socket
 Thread = threading.Thread
 start_thread = Thread.start
@@ -315,14 +320,14 @@ class Server:
             raise NoApplication(f"object {wanted} in {file} is missing", file)
         self.name = names[0]
         self.application = getattr(module, self.name)
-        where, kind = f"object {self.name!r} in {file}", type(self.application)
-        if not callable(self.application):
-            raise NoApplication(f"{where} is not callable, but of {kind}", file)
-        if self.order["factory"]:
+        factory = self.order["factory"]
+        fault = unfit(self.application, factory)
+        if factory and not fault:
             self.application = self.application()
-            kind = type(self.application)
-            if not callable(self.application):
-                raise NoApplication(f"{where} returned what is not callable, but of {kind}", file)
+            fault = unfit(self.application)
+            fault = fault and f"returned what {fault}"
+        if fault:
+            raise NoApplication(f"object {self.name!r} in {file} {fault}", file)
 
     def serve(self) -> None:
         """Take sockets from the router until it says quit; ends the process when it is gone."""
@@ -377,6 +382,36 @@ class Server:
             connection.send((b"X", describe(error)))
         finally:
             body.close()  # whoever kept it would read what belongs to the next request
+
+
+def unfit(application: Any, factory: bool = False) -> str:
+    """Why this is no WSGI application, "" where it may be one; the router's process asks too."""
+    if not callable(application):
+        return f"is not callable, but of type {type(application).__name__}"
+    if not factory and is_asgi(application):
+        return (
+            "is an ASGI application: have it called through a2wsgi, app = ASGIMiddleware(app), or"
+            " give it a server of its own behind mod_proxy, which WebSockets need"
+        )
+    return ""
+
+
+def is_asgi(application: Any) -> bool:
+    """Whether it is called with scope, receive and send, or with the scope first as in ASGI 2."""
+    while isinstance(application, functools.partial):
+        application = application.func
+    if isinstance(application, type):
+        function = application.__init__  # type: ignore[misc]
+    elif isinstance(application, (types.FunctionType, types.MethodType)):
+        function = application
+    else:
+        function = type(application).__call__
+    code = getattr(function, "__code__", None)
+    if not isinstance(code, types.CodeType):
+        return False
+    names = code.co_varnames[: code.co_argcount]
+    asynchronous = code.co_flags & CO_COROUTINE
+    return bool(asynchronous or names[-3:] == ASGI or names in (ASGI[:1], ("self", *ASGI[:1])))
 
 
 def describe(error: BaseException) -> bytes:
