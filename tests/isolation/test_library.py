@@ -351,8 +351,10 @@ sys.meta_path.insert(0, Finder)
 def test_what_an_import_hook_makes_of_a_file_stays_with_its_site(
     order: tuple[str, str], load: Load, make_source: MakeSource, tmp_path: Path
 ) -> None:
-    """Both sites have one environment, so that its code is shared between others."""
+    """Both sites have one environment, so that its code is shared between others. Bytecode on disk
+    would be shared in any Python: none can be written."""
     (tmp_path / "common").mkdir()
+    (tmp_path / "common/__pycache__").touch()
     file = tmp_path / "common/package.py"
     file.write_text("answer = lambda: 'plain'\n")
     os.utime(file, (0, 10**9))
