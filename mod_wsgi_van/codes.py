@@ -231,7 +231,7 @@ CODES = {
     ),
     "VAN033": Code(
         "A worker broke the protocol.",
-        "The client gets 502. The worker is killed.",
+        "The client gets 502. The worker is ended.",
         "Look for code of the site that writes to descriptors which it does not own.",
         (S502,),
     ),

@@ -32,12 +32,12 @@ class Endings:
         for worker, (step, deadline) in self._endings.items():
             self._endings[worker] = step, min(deadline, self._latest[step])
 
-    def retire(self, worker: Worker) -> None:
+    def retire(self, worker: Worker, drain: float = 0) -> None:
         """End it when it has no more requests; called again when that is so."""
         if not worker.busy and self._is_untold(worker):
             self._enter(worker, QUIT)
-        elif worker not in self._endings:
-            self._enter(worker, DRAIN)
+        elif worker not in self._endings and not worker.gone.is_set():
+            self._set(worker, DRAIN, max(drain, self._patience[DRAIN]))
 
     def kill(self, worker: Worker) -> None:
         self._enter(worker, KILL)
@@ -67,7 +67,7 @@ class Endings:
             return
         if step == QUIT:
             worker.quit()
-        elif step != DRAIN:
+        else:
             worker.signal(signal.SIGTERM if step == TERMINATE else signal.SIGKILL)
         self._set(worker, step, self._patience[step])
 

@@ -122,8 +122,14 @@ class Worker:
 
     def signal(self, number: int) -> None:
         """To the worker and all it has started; only before it is reaped, while the pid is its."""
-        with contextlib.suppress(OSError):
+        try:
             self.process.send_signal(number)
+        except PermissionError:  # it runs as another user, who lets the kernel kill it
+            if number == signal.SIGKILL:
+                with contextlib.suppress(OSError):
+                    os.write(self.lifeline, b"k")
+        except OSError:
+            pass
 
     def reap(self) -> None:
         """Kill what is left of its process group, wait for it, and pass on its last output."""

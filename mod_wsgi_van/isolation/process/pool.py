@@ -105,7 +105,7 @@ class Pool:
             else:
                 worn = next((other for other in self._workers if other.replaced), None)
                 if worn is not None:
-                    self._dismiss(worn)
+                    self._dismiss(worn, drain=self._settings.grace_period)
                 self._workers.append(worker)
                 self.entry = self.entry or worker.entry
                 self._used_at = time.monotonic()
@@ -116,11 +116,14 @@ class Pool:
             self._let_go(worker)
             self._changed.notify_all()
 
-    def _dismiss(self, worker: Worker) -> None:
-        """With the lock held: no more requests for this worker, and an end after those it has."""
+    def _dismiss(self, worker: Worker, drain: float = 0) -> None:
+        """With the lock held: no more requests for this worker, and an end after those it has.
+
+        They have ``drain`` seconds, and ``shutdown_timeout`` at least.
+        """
         self._workers.remove(worker)
         worker.leaving = True
-        self._supervisor.retire(worker)
+        self._supervisor.retire(worker, drain)
 
     def _start_another(self) -> None:
         """With the lock held: start a worker in the background."""
@@ -262,7 +265,7 @@ class Pool:
 
     def garbled(self, worker: Worker, what: str) -> None:
         """The worker does not follow the protocol: it is not to be trusted any more."""
-        text = "%s: VAN033: its worker %d answered garbage (%s): it is killed, the client gets 502"
+        text = "%s: VAN033: its worker %d answered garbage (%s): it is ended, the client gets 502"
         log.error(text, self.host, worker.pid, what)
         with self._changed:
             worker.leaving = True

@@ -118,7 +118,7 @@ class Starter:
             their_lifeline, lifeline = _pipe(theirs, ours)
             output, their_output = _pipe(ours, theirs)
             process = self._popen(their_control.fileno(), their_lifeline, their_output)
-        ours.callback(_end, process)
+        ours.callback(_end, process, lifeline)
         ending = os.pidfd_open(process.pid)
         ours.callback(os.close, ending)
         return process, Ends(control, lifeline, output, ending)
@@ -146,7 +146,7 @@ class Starter:
         except TimeoutError:
             raise LoadTimeout(
                 f"{source.host}: {source.module_name!r} from {source.directory} was not imported"
-                f" within {timeout:g} s (load_timeout): its worker was killed"
+                f" within {timeout:g} s (load_timeout): its worker is ended"
             ) from None
         except OSError:
             worker.gone.wait(2.0)  # for how it ended, and its last words
@@ -211,8 +211,11 @@ def _pipe(reader: ExitStack, writer: ExitStack) -> tuple[int, int]:
     return reading, writing
 
 
-def _end(process: Child) -> None:
-    process.send_signal(signal.SIGKILL)
+def _end(process: Child, lifeline: int) -> None:
+    try:
+        process.send_signal(signal.SIGKILL)
+    except PermissionError:
+        os.write(lifeline, b"k")
     process.wait()
 
 

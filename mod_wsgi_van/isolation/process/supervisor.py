@@ -77,12 +77,13 @@ class Supervisor:
                 self._drop(worker)
                 raise
 
-    def retire(self, worker: Worker) -> None:
+    def retire(self, worker: Worker, drain: float = 0) -> None:
         """End a worker that gets no more requests, when it has answered those that it has.
 
-        Called again when it has answered the last of them.
+        They have ``drain`` seconds, and ``shutdown_timeout`` at least. Called again when it has
+        answered the last of them.
         """
-        self._post(lambda: self._endings.retire(worker))
+        self._post(lambda: self._endings.retire(worker, drain))
 
     def kill(self, worker: Worker) -> None:
         """End a worker that does not follow."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import resource
 import shutil
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from mod_wsgi_van.errors import WorkerFailed
+from mod_wsgi_van.errors import LoadTimeout, WorkerFailed
 from mod_wsgi_van.isolation.process import ProcessIsolation, spawn
 from mod_wsgi_van.settings import Settings
 from tests.isolation.process.calling import PYTHONS, SITE, pid_of, source, vhost
@@ -56,6 +57,19 @@ def test_exit_handlers_run_and_requests_end_first(
     assert ask(loaded.application, "").status == 503
 
 
+def test_a_job_outlives_a_deploy_in_a_session_of_its_own(make_isolation: MakeIsolation) -> None:
+    instance = make_isolation().load(source())
+    child = int(ask(instance.application, "sleeper").body)
+    job = int(ask(instance.application, "sleeper", QUERY_STRING="own session").body)
+    worker = pid_of(instance.application)
+    try:
+        instance.retire()
+        wait(lambda: not runs(worker) and not runs(child))
+        assert runs(job)
+    finally:
+        os.kill(job, signal.SIGKILL)
+
+
 def test_an_exit_handler_that_hangs(make_isolation: MakeIsolation, tmp_path: Path) -> None:
     text = "import atexit, os, time\natexit.register(time.sleep, 600)\n"
     text += "def app(environ, start_response):\n    start_response('200 OK', [])\n"
@@ -65,6 +79,23 @@ def test_an_exit_handler_that_hangs(make_isolation: MakeIsolation, tmp_path: Pat
     call = Call(loaded.application, make_environ(""))
     pid = int(call.finish().content)
     loaded.retire()
+    wait(lambda: not runs(pid))
+
+
+def test_a_worker_of_another_user(
+    make_isolation: MakeIsolation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel kills it where the router may not."""
+
+    def refuse(pid: int, number: int) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr("os.killpg", refuse)
+    text = f"import os, time\nopen({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\n"
+    vhost(tmp_path, text + "time.sleep(600)")
+    with pytest.raises(LoadTimeout, match="is ended"):
+        make_isolation(load_timeout=1).load(source(tmp_path))
+    pid = int((tmp_path / "pid").read_text())
     wait(lambda: not runs(pid))
 
 

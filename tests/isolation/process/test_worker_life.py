@@ -253,6 +253,17 @@ def test_max_requests(load: Load, caplog: pytest.LogCaptureFixture) -> None:
     assert "VAN03" not in caplog.text
 
 
+def test_a_worker_that_is_replaced_answers_what_it_has(load: Load) -> None:
+    application = load(max_requests=5, shutdown_timeout=0.2)
+    first = pid_of(application)
+    with ThreadPoolExecutor(1) as executor:
+        slow = executor.submit(ask, application, "sleeps", REQUEST_METHOD="POST", QUERY_STRING="2")
+        wait(lambda: pid_of(application) != first, "a fresh worker")
+        assert not slow.done()
+        assert slow.result().body == str(first)
+    wait(lambda: not runs(first))
+
+
 @pytest.mark.parametrize("python", sorted(PYTHONS))
 @pytest.mark.parametrize(
     ("names", "entry"),

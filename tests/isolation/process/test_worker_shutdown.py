@@ -96,8 +96,9 @@ class Late(io.BytesIO):
         self.asked, self.comes = threading.Event(), threading.Event()
 
     def read(self, size: int | None = -1) -> bytes:
-        self.asked.set()
-        self.comes.wait(20)
+        if size and self.tell():  # what comes first is read before there is a worker
+            self.asked.set()
+            self.comes.wait(20)
         return super().read(size)
 
 

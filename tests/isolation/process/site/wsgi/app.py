@@ -337,7 +337,8 @@ def forks_twice(environ, start_response):
 
 def sleeper(environ, start_response):
     """A child that knows nothing of its worker's end."""
-    child = subprocess.Popen(["sleep", "600"])
+    own = environ.get("QUERY_STRING") == "own session"
+    child = subprocess.Popen(["sleep", "600"], start_new_session=own)
     start_response("200 OK", PLAIN)
     return [b"%d" % child.pid]
 
