@@ -38,6 +38,7 @@ class Installation:
     certificate: str = ""  # "" for Let's Encrypt's place
     key: str = ""
     email: str = ""  # of whom Let's Encrypt asks, for mod_md
+    site_user: str = "daemon"
 
     def __post_init__(self) -> None:
         """Raises ValueError: no text of the caller's may become a directive."""
@@ -61,10 +62,11 @@ def wsgi_file() -> str:
 
 def van_toml(of: Installation) -> str:
     """The settings for all sites."""
+    owner = f'site_user = "owner"\ndaemon_user = "{of.user}"\n' if of.site_user == "owner" else ""
     return f'''\
 # Settings of mod_wsgi_van; `mod-wsgi-van help settings` explains all of them.
 base_path = "{of.base}"
-'''
+{owner}'''
 
 
 def first_site() -> str:
@@ -190,6 +192,32 @@ def _managed(of: Installation) -> list[str]:
 def systemd() -> str:
     """A drop-in of apache2.service: descriptors for workers and watches."""
     return "[Service]\nLimitNOFILE=65536\n"
+
+
+def spawner(of: Installation) -> str:
+    """A service that starts the workers of sites as their owners.
+
+    What it has started outlives it, and belongs to Apache: when it ends, nothing else is killed.
+    """
+    return f"""\
+[Unit]
+Description=Starts the workers of mod_wsgi_van as the owners of their sites
+Before=apache2.service httpd.service
+
+[Service]
+ExecStart={of.home}/bin/mod-wsgi-van spawner --config {of.etc}/van.toml
+Restart=always
+KillMode=process
+RuntimeDirectory=mod_wsgi_van
+RuntimeDirectoryPreserve=yes
+NoNewPrivileges=yes
+CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_KILL CAP_CHOWN CAP_DAC_READ_SEARCH
+LimitNOFILE=65536
+TasksMax=infinity
+
+[Install]
+WantedBy=multi-user.target
+"""
 
 
 def logrotate(of: Installation) -> str:

@@ -30,7 +30,7 @@ for path; do
     lower=${below:+$below$path/upper:}$path
     mount -t overlay none -o "lowerdir=$lower,upperdir=$0$path/upper,workdir=$0$path/work" "$path"
 done
-mount -t tmpfs none /run
+mount -t tmpfs -o mode=755 none /run
 mkdir -m 1777 /run/lock
 "$python" -c "$loopback"
 echo ready

@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 
 import click
 from rich.console import Console
@@ -20,9 +21,10 @@ from mod_wsgi_van.cli.doctor.finding import Finding, State
 from mod_wsgi_van.errors import BadHost
 from mod_wsgi_van.hosts import normalise
 from mod_wsgi_van.isolation.process import spawner
+from mod_wsgi_van.settings import SITE_USER
 
 _DEFAULT = Installation()
-_CONFIG = ("apache", "systemd", "logrotate")
+_CONFIG = ("apache", "systemd", "spawner", "logrotate")
 
 
 @click.command("setup")
@@ -35,10 +37,22 @@ _CONFIG = ("apache", "systemd", "logrotate")
     help="where HTTPS has its certificate from (default: none, HTTP only)",
 )
 @click.option("--email", default="", help="whom Let's Encrypt may write to")
+@click.option(
+    "--site-user",
+    type=click.Choice(SITE_USER),
+    default=SITE_USER[0],
+    help="owner: each site runs as the owner of its directory (default: daemon)",
+)
 @click.option("--dry-run", is_flag=True, help="show every step and file, change nothing")
 @click.option("--undo", is_flag=True, help="take back what setup made and nobody changed since")
 def setup_command(
-    domain: str, base: str, tls: str, email: str, dry_run: bool, undo: bool
+    domain: str,
+    base: str,
+    tls: str,
+    email: str,
+    site_user: str,
+    dry_run: bool,
+    undo: bool,
 ) -> int | None:
     """Configure Apache on Debian or Ubuntu, make a first site and fetch its page. As root.
 
@@ -47,7 +61,12 @@ def setup_command(
     """
     if not (domain or undo):
         raise click.UsageError("--domain is needed: the sites will be DOMAIN and *.DOMAIN")
-    plan = setup.Plan(_installation(domain or _DEFAULT.domain, base, tls, email), click.echo)
+    if site_user == "owner" and tls == "certbot":
+        raise click.UsageError(
+            "certbot shows that it is you by a first site, which is not made here"
+        )
+    of = _installation(domain or _DEFAULT.domain, base, tls, email)
+    plan = setup.Plan(replace(of, site_user=site_user), click.echo)
     if undo:
         setup.take_back(plan)
         return None
@@ -58,8 +77,12 @@ def setup_command(
     click.echo()
     status = _tell(doctor.examine(doctor.Scope()), quiet=True)
     scheme = "http" if plan.of.tls == "none" else "https"
-    click.echo(f"\n{scheme}://{plan.host}/ is served from {base}/{plan.host}.")
-    click.echo(f"The next site: mkdir -p {base}/NAME.{domain}/wsgi, and an app.py there.")
+    path = f"{base}/NAME.{domain}"
+    if site_user == "owner":
+        click.echo(f"\nA site: mkdir -p {path}/wsgi, an app.py there, and chown -R OWNER: {path}")
+    else:
+        click.echo(f"\n{scheme}://{plan.host}/ is served from {base}/{plan.host}.")
+        click.echo(f"The next site: mkdir -p {path}/wsgi, and an app.py there.")
     return 1 if status == 1 else 0
 
 
@@ -90,11 +113,12 @@ def _installation(domain: str, base: str, tls: str, email: str) -> Installation:
 def config_command(block: str, domain: str, base: str, tls: str, email: str) -> None:
     """Print a block of configuration, for those who place it themselves.
 
-    apache: sites-available/van.conf; systemd: apache2.service.d/van.conf; logrotate: in place of
-    Debian's rules, so that the nightly rotation keeps the daemon process.
+    apache: sites-available/van.conf; systemd: apache2.service.d/van.conf; spawner:
+    mod-wsgi-van-spawner.service, for site_user = "owner"; logrotate: in place of Debian's rules, so
+    that the nightly rotation keeps the daemon process.
     """
     of = _installation(domain, base, tls, email)
-    texts = {"apache": blocks.apache, "logrotate": blocks.logrotate}
+    texts = {"apache": blocks.apache, "spawner": blocks.spawner, "logrotate": blocks.logrotate}
     click.echo(texts[block](of) if block in texts else blocks.systemd(), nl=False)
 
 

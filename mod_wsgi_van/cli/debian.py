@@ -14,6 +14,7 @@ from mod_wsgi_van.cli.changes import Enabling, run
 from mod_wsgi_van.cli.problem import Problem
 
 CONFIGURATION = Path("/etc/apache2")
+SERVICES = Path("/etc/systemd/system")
 _DIRECTIVES = {
     "vhost_alias": "Virtual(Document|Script)",
     "rewrite": "Rewrite",
@@ -72,6 +73,12 @@ def site(name: str) -> Enabling:
     """A site of Apache, enabled."""
     witness = CONFIGURATION / f"sites-enabled/{name}.conf"
     return Enabling(("a2ensite", "-q", name), ("a2dissite", "-q", name), str(witness))
+
+
+def service(name: str) -> Enabling:
+    """A service of systemd's, enabled and started."""
+    do, undo = ("systemctl", "enable", "--now", name), ("systemctl", "disable", "--now", name)
+    return Enabling(do, undo, str(SERVICES / f"multi-user.target.wants/{name}.service"))
 
 
 def configtest() -> None:

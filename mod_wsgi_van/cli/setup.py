@@ -25,6 +25,7 @@ from mod_wsgi_van.cli.problem import Problem
 Say = Callable[[str], None]
 
 _SITE = "van"
+_SPAWNER = "mod-wsgi-van-spawner"
 _MODULES = ("vhost_alias", "rewrite", "wsgi")
 _TLS_MODULES = ("ssl", "http2")
 _ANSWERS_WITHIN = 30.0  # seconds; it takes below one
@@ -55,14 +56,22 @@ def files(of: Installation, host: str) -> list[Change]:
     linked = [] if shutil.which("mod-wsgi-van") else [NewLink(link, command)]
     secure = _TLS_MODULES if of.tls != "none" else ()
     managed = ("md",) if of.tls == "mod_md" else ()
+    first: list[Change] = [
+        NewDirectory(f"{of.base}/{host}/wsgi"),
+        NewDirectory(f"{of.base}/{host}/static"),
+        NewFile(f"{of.base}/{host}/wsgi/app.py", blocks.first_site()),
+    ]
+    if of.site_user == "owner":  # the first one would be root's, whom nothing runs as
+        unit = NewFile(str(debian.SERVICES / f"{_SPAWNER}.service"), blocks.spawner(of))
+        enabled = debian.service(_SPAWNER)
+        first = [NewDirectory(each) for each in (of.base, os.path.dirname(enabled.witness))]
+        first += [unit, enabled]
     return [
         NewDirectory(of.etc),
         NewFile(f"{of.etc}/van.toml", blocks.van_toml(of)),
         NewFile(f"{of.etc}/app.wsgi", blocks.wsgi_file()),
         *linked,
-        NewDirectory(f"{of.base}/{host}/wsgi"),
-        NewDirectory(f"{of.base}/{host}/static"),
-        NewFile(f"{of.base}/{host}/wsgi/app.py", blocks.first_site()),
+        *first,
         *(debian.module(name) for name in (*_MODULES, *secure, *managed)),
     ]
 
@@ -203,6 +212,8 @@ def _url(plan: Plan) -> str:
 def _fetch(plan: Plan) -> None:
     """The page of the first site, from this machine; raises Problem when it is not what it is."""
     wanted = f"{plan.host} is served by mod_wsgi_van\n"
+    if plan.of.site_user == "owner":
+        wanted = "There is no such site here.\n"
     end = time.monotonic() + _ANSWERS_WITHIN
     while (answer := _answer(plan)) != wanted:
         if plan.of.tls == "mod_md" and "503 Service Unavailable" in answer:

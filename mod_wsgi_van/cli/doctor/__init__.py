@@ -89,6 +89,8 @@ class _Visit:
             return
         yield judged("settings", _VALID, "", "")
         yield from machine.base(os.path.abspath(router.base_path), user)
+        if router.site_user == "owner":
+            yield machine.spawner(router, user)
         if server and daemon and self.sound:
             yield from servers.answers(server, daemon)
         yield from self._sites(router, daemon, user)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 from mod_wsgi_van.cli.doctor import eyes
 from mod_wsgi_van.cli.doctor.finding import Finding, judged
+from mod_wsgi_van.settings import Settings
 from mod_wsgi_van.watch.filesystem import foreign
 
 _PER_SITE = 12  # inotify watches of a site of usual size: the hops of its links, its directories
 _LEAST_FILES = 1024  # descriptors: two for each worker process, and the server's own
 _LEAST_INSTANCES = 16
+_PATIENCE = 5.0  # seconds for an answer of the spawner
 
 
 def limits(sites: int, proc: Path = Path("/proc")) -> Iterator[Finding]:
@@ -86,6 +89,25 @@ def base(path: str, user: str) -> Iterator[Finding]:
         f"df -h {path}; df -i {path}",
         state="warning",
     )
+
+
+def spawner(settings: Settings, user: str) -> Finding:
+    """Whether the service that starts workers as the owners of their sites answers."""
+    path = settings.spawner_socket
+    says = ""
+    if user and user != settings.daemon_user:
+        says = f'the daemon\'s user is {user}, and daemon_user is "{settings.daemon_user}"'
+    says = says or eyes.look(user, [(path, os.R_OK | os.W_OK)])[0]
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+            connection.settimeout(_PATIENCE)
+            connection.connect(path)
+            connection.send(b"{}")
+            connection.recv(1)
+    except OSError as error:
+        says = says or f"{path}: {error}"
+    remedy = "systemctl enable --now mod-wsgi-van-spawner; mod-wsgi-van config spawner prints it"
+    return judged("spawner", "the spawner answers the daemon", says, remedy)
 
 
 def _number(path: Path) -> int | None:

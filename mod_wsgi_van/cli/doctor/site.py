@@ -24,6 +24,7 @@ from mod_wsgi_van.files.own import SECRETS, OwnFiles, secrets
 from mod_wsgi_van.files.reading import read
 from mod_wsgi_van.hosts import normalise
 from mod_wsgi_van.isolation.environment import examine
+from mod_wsgi_van.isolation.process import spawner
 from mod_wsgi_van.limits import grant
 from mod_wsgi_van.reload.entry import entry
 from mod_wsgi_van.settings import Settings
@@ -79,6 +80,8 @@ class Examination:
         if not says:
             yield from self._application(wsgi)
         yield from self._environment()
+        if self.router.site_user == "owner" and os.geteuid() == 0:
+            yield self._owner(wsgi)
         yield self._published()
         yield from self._secrets()
 
@@ -149,6 +152,21 @@ class Examination:
             return ""
 
         return str(eyes.as_user(self.user, look))
+
+    def _owner(self, wsgi: str) -> Finding:
+        """Whether the spawner would start a worker; it is asked by its own code."""
+        policy = spawner.Policy(**{key: _given(self.router)[key] for key in vars(spawner.Policy())})
+        site = os.path.relpath(os.path.abspath(self.path), self.router.base_path)
+        directory, name = os.path.split(self.router.get_python(self.path))
+        python = os.path.join(os.path.realpath(directory), name)
+        says = ""
+        try:
+            start = spawner.examine(policy, spawner.Request(site, os.path.realpath(wsgi), python))
+            os.close(start.program)
+        except spawner.Refused as error:
+            says = str(error)
+        check = "a worker of it can be started as the owner of its directory"
+        return self._judged("owner", check, says, "mod-wsgi-van help security, the spawner")
 
     def _published(self) -> Finding:
         static = os.path.join(self.path, "static")
