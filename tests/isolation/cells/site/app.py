@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import typing  # noqa: F401  # dataclasses takes it from sys.modules, half imported or not
 
 import me
 
