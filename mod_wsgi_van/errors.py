@@ -5,6 +5,8 @@ Values only: nothing here logs, and nothing here is shown to a client.
 
 from __future__ import annotations
 
+from mod_wsgi_van.lines import escape
+
 
 class VanError(Exception):
     """An error of the router: ``code`` is stable, the text says what failed and what to do."""
@@ -12,11 +14,11 @@ class VanError(Exception):
     code: str
 
     def __str__(self) -> str:
-        return f"{self.code}: {super().__str__()}"
+        return f"{self.code}: {escape(super().__str__())}"
 
     def of(self, host: str) -> str:
         """Return it as the beginning of a log line about ``host``, which its text may name too."""
-        return f"{host}: {self.code}: {super().__str__().removeprefix(f'{host}: ')}"
+        return f"{host}: {self.code}: {escape(super().__str__()).removeprefix(f'{host}: ')}"
 
 
 class BadHost(VanError):

@@ -18,6 +18,7 @@ FLOORS = [
         "errors",
         "codes",
         "hosts",
+        "lines",
         "answers",
         "blocks",
         "checks",

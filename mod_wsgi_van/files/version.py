@@ -36,11 +36,13 @@ class Version:
 
     directory: str  # where the path leads, without symlinks
     code: bytes  # digest of all that counts below it and at the further paths
+    tree: bytes  # of what counts below it alone
     touched: int  # mtime of the directory, ns
     ignored: bytes  # digest of the names of its ignored entries
     explained: bool  # an ignored file changed when the directory did
     latest: str  # the file with the newest ctime, relative to the directory
     changed: int  # that ctime, ns since the epoch
+    further: tuple[tuple[str, bytes], ...] = ()  # the paths besides it, and a digest of each
     device: int = 0  # st_dev of the directory
     partial: bool = False  # there are more than MOST: of each path only its direct entries count
 
@@ -51,6 +53,12 @@ class Version:
     def touched_since(self, other: Version) -> bool:
         """Whether the code is the same and the directory's mtime another, for whatever reason."""
         return self.same_code(other) and self.touched != other.touched
+
+    def changed_since(self, other: Version) -> tuple[str, ...]:
+        """Return the paths that are not as they were, that of the directory first."""
+        mine, its = {self.directory: self.tree, **dict(self.further)}, dict(other.further)
+        its[other.directory] = other.tree
+        return tuple(path for path, digest in mine.items() if its.get(path) != digest)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Version):
@@ -80,10 +88,10 @@ def measure(target: Target, ignore: Ignore, most: int = MOST) -> Version:
         raise NotADirectoryError(20, "Not a directory", target.path)
     partial = False
     try:
-        rows, latest = _rows(target, directory, top, _Walk(ignore, most, deep=True))
+        rows, latest, further = _rows(target, directory, top, _Walk(ignore, most, deep=True))
     except _TooMany:
         partial = True
-        rows, latest = _rows(target, directory, top, _Walk(ignore, MOST, deep=False))
+        rows, latest, further = _rows(target, directory, top, _Walk(ignore, MOST, deep=False))
     ignored, explained = "", False
     if target.tree:
         for _ in range(_TRIES):  # until its names and its mtime are of the same moment
@@ -93,12 +101,14 @@ def measure(target: Target, ignore: Ignore, most: int = MOST) -> Version:
                 break
     return Version(
         directory=directory,
-        code=_digest("\n".join(rows)),
+        code=_digest("\n".join((*rows, *itertools.chain.from_iterable(further.values())))),
+        tree=_digest("\n".join(rows)),
         touched=top.st_mtime_ns if target.tree else 0,
         ignored=_digest(ignored),
         explained=explained,
         latest=latest[1],
         changed=latest[0],
+        further=tuple((path, _digest("\n".join(found))) for path, found in further.items()),
         device=top.st_dev,
         partial=partial,
     )
@@ -172,8 +182,8 @@ class _Walk:
 
 def _rows(
     target: Target, directory: str, top: os.stat_result, walk: _Walk
-) -> tuple[list[str], tuple[int, str]]:
-    """Return a row for all that counts, and the newest ctime with its file."""
+) -> tuple[list[str], tuple[int, str], dict[str, list[str]]]:
+    """Return a row for all that counts, the newest ctime with its file, and further rows."""
     rows = [f"{top.st_dev} {top.st_ino}"]
     latest = (0, "")
     if target.tree:
@@ -181,8 +191,7 @@ def _rows(
             rows.append(f"{name}\0{row}")
             latest = max(latest, (ctime, name))
     rows.sort()
-    rows.extend(_further(target, walk))
-    return rows, latest
+    return rows, latest, _further(target, walk)
 
 
 def _digest(text: str) -> bytes:
@@ -210,15 +219,17 @@ def _ignored(directory: str, ignore: Ignore, touched: int) -> tuple[str, bool]:
     return "\0".join(sorted(names)), explained
 
 
-def _further(target: Target, walk: _Walk) -> Iterator[str]:
+def _further(target: Target, walk: _Walk) -> dict[str, list[str]]:
+    """Return the rows of each path besides the directory."""
+    found = {path: list(points((path,))) for path in target.files}
     for path in target.trees:
         end = resolve(path).end
-        if not os.path.isdir(end):
-            yield from points((path,))
-            continue
-        yield f"{path}\0{end}"
-        yield from sorted(f"{name}\0{row}" for name, row, _ in walk.below(path))
-    yield from points(target.files)
+        if os.path.isdir(end):
+            below = sorted(f"{name}\0{row}" for name, row, _ in walk.below(path))
+            found[path] = [f"{path}\0{end}", *below]
+        else:
+            found[path] = list(points((path,)))
+    return found
 
 
 def points(paths: Iterable[str]) -> tuple[str, ...]:

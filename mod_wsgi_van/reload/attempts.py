@@ -11,11 +11,13 @@ import logging
 import sys
 import threading
 import time
+import traceback
 from dataclasses import dataclass, replace
 
 from mod_wsgi_van.errors import LoadError
 from mod_wsgi_van.files.version import Version, points
 from mod_wsgi_van.interpreter.interval import hurry
+from mod_wsgi_van.lines import escape, marked
 from mod_wsgi_van.reload import saying
 from mod_wsgi_van.reload.loader import Missing, Outcome, Prepared
 from mod_wsgi_van.reload.mailbox import Ended, Wake
@@ -143,7 +145,8 @@ class Attempts:
         try:
             self._attempt(attempt)
         except BaseException:  # a defect of ours: say so, and leave nobody waiting
-            log.exception("%s: VAN009: loading failed in an unexpected way", site.host)
+            text = "%s: VAN009: loading failed in an unexpected way\n%s"
+            log.error(text, site.host, marked(site.host, traceback.format_exc()))
             self._sites.fail(attempt, self._answers.failed, site.files, attempt.state)
         finally:
             hurry.end(attempt)
@@ -253,7 +256,7 @@ class Attempts:
         state, had_files = prepared.state, bool(site.files)
         current, old = self._sites.install(attempt, outcome.release())
         if not current:
-            log.info("%s: dropped %s, loaded too late", site.host, state.directory)
+            log.info("%s: dropped %s, loaded too late", site.host, escape(state.directory))
             retire(site, outcome.instance)
             attempt.hinted = True  # a newer attempt's watches may have been replaced
             return

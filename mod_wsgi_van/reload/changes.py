@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from mod_wsgi_van.errors import HookFailed
 from mod_wsgi_van.files.version import Version
+from mod_wsgi_van.lines import escape
 from mod_wsgi_van.reload.attempts import Attempts
 from mod_wsgi_van.reload.looks import Glimpsed, Looks, Seen, Why
 from mod_wsgi_van.reload.parts import Parts
@@ -223,7 +224,7 @@ class Changes:
         if not release.state.same_release(state):
             return False
         self._sites.settle(site, state)
-        log.info("%s: back to %s, which went on serving", site.host, state.directory)
+        log.info("%s: back to %s, which went on serving", site.host, escape(state.directory))
         return True
 
     def _note(self, site: Site, known: State | None, state: State | None, why: Why) -> None:
@@ -269,7 +270,7 @@ class Changes:
                 " later from now on: if loading it writes that file, have it written elsewhere, or"
                 " add its name to watch_ignore",
                 site.host,
-                state.version.latest,
+                escape(state.version.latest),
                 self._loader.wsgi(site.path),
             )
         least, most = max(self._settle, _OWN_PAUSES[0]), _OWN_PAUSES[1]

@@ -10,6 +10,7 @@ import logging
 import time
 
 from mod_wsgi_van.errors import LoadError
+from mod_wsgi_van.lines import escape
 from mod_wsgi_van.reload.loader import Outcome, Prepared
 from mod_wsgi_van.reload.parts import Parts
 from mod_wsgi_van.reload.retiring import end, retire
@@ -64,7 +65,7 @@ class Restarts:
         """Load the release again that had to end, and say what came of that."""
         ended = attempt.ended
         assert isinstance(ended, Prepared)
-        directory = ended.state.directory
+        directory = escape(ended.state.directory)
         if ended.origin == failed.origin:
             return f"its old release is gone: what stood in {directory} was changed in place"
         attempt.deadline = time.monotonic() + self._timeout

@@ -10,10 +10,12 @@ import contextlib
 import logging
 import threading
 import time
+import traceback
 import weakref
 from dataclasses import dataclass, field
 
 from mod_wsgi_van.isolation.contract import Instance
+from mod_wsgi_van.lines import escape, marked
 from mod_wsgi_van.reload.mailbox import Mailbox
 from mod_wsgi_van.sites.release import Lease, Release
 from mod_wsgi_van.sites.site import Site
@@ -80,7 +82,7 @@ class Retiring:
             log.info(
                 "%s: retiring %s with requests still under way: the grace period of %g s is over",
                 retirement.site.host,
-                retirement.directory,
+                escape(retirement.directory),
                 self._grace_period,
             )
             self._retire(retirement)
@@ -145,7 +147,8 @@ def _retire(site: Site, instance: Instance, done: threading.Event | None = None)
     try:
         site.retired(ended=instance.retire())
     except BaseException:
-        log.exception("%s: VAN010: an old release could not be retired cleanly", site.host)
+        text = "%s: VAN010: an old release could not be retired cleanly\n%s"
+        log.error(text, site.host, marked(site.host, traceback.format_exc()))
     finally:
         if done is not None:
             done.set()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 
 from mod_wsgi_van.errors import BadSettings, LoadError
 from mod_wsgi_van.files.version import MOST, Version
 from mod_wsgi_van.isolation.choice import Choice
+from mod_wsgi_van.lines import escape, marked
 from mod_wsgi_van.reload.loader import Outcome
 from mod_wsgi_van.sites.release import Release, State
 from mod_wsgi_van.sites.site import Attempt, Site
@@ -25,22 +27,22 @@ def loaded(
 ) -> None:
     """Log a load or a reload of ``took`` ms, and what an operator should know of it."""
     choice, state = outcome.prepared.choice, outcome.prepared.state
-    version = state.version
+    version, directory = state.version, escape(state.directory)
     if before is None:
-        why = f"{outcome.instance.entry}; {choice.reason}"
-        log.info("%s: loaded %s in %.0f ms (%s)", host, state.directory, took, why)
-    elif before.directory != state.directory:
-        log.info("%s: %s in %.0f ms: %s -> %s", host, done, took, before.directory, state.directory)
+        why = escape(f"{outcome.instance.entry}; {choice.reason}")
+        log.info("%s: loaded %s in %.0f ms (%s)", host, directory, took, why)
     else:
-        latest = getattr(version, "latest", "")
-        changed = f" (newest file: {latest})" if latest else ""
-        log.info("%s: %s in %.0f ms: %s changed%s", host, done, took, state.directory, changed)
+        if before.directory != state.directory:
+            what = f"{escape(before.directory)} -> {directory}"
+        else:
+            what = _changed(before, state)
+        log.info("%s: %s in %.0f ms: %s", host, done, took, what)
     if choice.isolation == "imports" and choice.unfit and before is None:
         log.warning(
             "%s: VAN011: loaded in this process, where it does not belong: %s;"
             ' isolation="process" gives the vhost a process of its own',
             host,
-            "; ".join(choice.unfit),
+            escape("; ".join(choice.unfit)),
         )
     if isinstance(version, Version) and version.partial and before is None:
         log.warning(
@@ -49,26 +51,43 @@ def loaded(
             " in watch_ignore",
             host,
             MOST,
-            state.directory,
+            directory,
         )
+
+
+def _changed(before: State, state: State) -> str:
+    """What made a site be loaded again from the same directory."""
+    old, new, directory = before.version, state.version, escape(state.directory)
+    if not isinstance(old, Version) or not isinstance(new, Version):
+        return f"{directory} changed"
+    paths = new.changed_since(old)
+    if not paths:
+        return f"{directory} was touched"
+    latest = f" (newest file: {escape(new.latest)})" if new.directory in paths else ""
+    return f"{' and '.join(map(_named, paths))} changed{latest}"
+
+
+def _named(path: str) -> str:
+    directory, name = os.path.split(path)
+    return f"its environment {escape(directory)}" if name == "pyvenv.cfg" else escape(path)
 
 
 def shared(host: str, other: str, state: State) -> None:
     """Log that another name of a site has its release."""
-    log.info("%s: has the release of %s, from %s", host, other, state.directory)
+    log.info("%s: has the release of %s, from %s", host, other, escape(state.directory))
 
 
 def moved(host: str, choice: Choice) -> None:
     """Log that a reload has chosen another isolation."""
     where = "a worker process" if choice.isolation == "process" else "this process"
-    log.warning("%s: runs in %s from now on: %s", host, where, choice.reason)
+    log.warning("%s: runs in %s from now on: %s", host, where, escape(choice.reason))
 
 
 def capped(host: str, capped: tuple[str, ...]) -> None:
     """Log what a site asked for and did not get."""
     text = "%s: VAN042: its van.toml or shared/.env asks for what its administrator decides: %s"
     if capped:
-        log.warning(text, host, "; ".join(capped))
+        log.warning(text, host, escape("; ".join(capped)))
 
 
 def failed(site: Site, error: LoadError, wsgi: str, *, back: str = "", beside: bool = True) -> None:
@@ -86,7 +105,7 @@ def failed(site: Site, error: LoadError, wsgi: str, *, back: str = "", beside: b
         f"{back}; " if back else "",
         _outcome(site, 500),
         error.files[0] if isinstance(error, BadSettings) else wsgi,
-        "\n" + error.details.rstrip() if error.details else "",
+        "\n" + marked(site.host, error.details) if error.details else "",
     )
 
 
@@ -117,5 +136,5 @@ def silent(site: Site, wsgi: str, *, asks: bool) -> None:
 def _outcome(site: Site, status: int) -> str:
     release = site.release
     if isinstance(release, Release):
-        return f"the release from {release.state.directory} goes on serving"
+        return f"the release from {escape(release.state.directory)} goes on serving"
     return f"requests get {status}"

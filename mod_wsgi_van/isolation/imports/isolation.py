@@ -24,6 +24,7 @@ from mod_wsgi_van.isolation.imports.purge import purge
 from mod_wsgi_van.isolation.imports.standins import table
 from mod_wsgi_van.isolation.imports.system import System
 from mod_wsgi_van.isolation.process.worker import unfit
+from mod_wsgi_van.lines import escape, marked
 from mod_wsgi_van.wsgi import Application
 
 _log = logging.getLogger(__name__)
@@ -202,7 +203,8 @@ def _retire(system: System, limit: float, *, patient: bool) -> bool:
 
     def report(what: str) -> None:
         # As text: a handler that keeps records would keep the release with the exception.
-        _log.error("%s: %s\n%s", system.host, what, traceback.format_exc().rstrip())
+        text = marked(system.host, traceback.format_exc())
+        _log.error("%s: %s\n%s", system.host, escape(what), text)
 
     try:
         going = Ending(system, limit, report, patient=patient).run()
@@ -216,7 +218,7 @@ def _retire(system: System, limit: float, *, patient: bool) -> bool:
             " that ends; end that in a function registered with atexit, or set"
             ' isolation="process" for the site',
             system.host,
-            system.directory,
-            ", ".join(going),
+            escape(system.directory),
+            escape(", ".join(going)),
         )
     return not going

@@ -25,6 +25,7 @@ from mod_wsgi_van.isolation.process.handle import Worker
 from mod_wsgi_van.isolation.process.pool import NoWorker, Pool
 from mod_wsgi_van.isolation.process.request import Body, Encoder
 from mod_wsgi_van.isolation.process.worker import HEADER
+from mod_wsgi_van.lines import escape
 from mod_wsgi_van.wsgi import Environ, Response, StartResponse
 
 log = logging.getLogger(__name__)
@@ -83,9 +84,9 @@ class ProcessInstance:
                 return answers.short(environ, start_response, "504 Gateway Timeout", 1)
             else:
                 return exchange.finish(start_response, status, headers)
-        request_line = environ.get("REQUEST_METHOD"), environ.get("PATH_INFO")
-        text = "%s: VAN036: its worker ended before it answered, the client gets 502: %s %s"
-        log.error(text, self._pool.host, *request_line)
+        request_line = escape(f"{environ.get('REQUEST_METHOD')} {environ.get('PATH_INFO')}")
+        text = "%s: VAN036: its worker ended before it answered, the client gets 502: %s"
+        log.error(text, self._pool.host, request_line)
         return answers.short(environ, start_response, "502 Bad Gateway")
 
 

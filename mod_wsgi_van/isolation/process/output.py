@@ -6,12 +6,11 @@ import os
 import sys
 from collections import deque
 
+from mod_wsgi_van.lines import escape
+
 LINE_BYTES = 8192
 READ_BYTES = 65536
 TAIL_LINES = 20
-
-# What would forge a line or drive a terminal that shows the log.
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(9), *range(10, 32), 127)}
 
 
 class Output:
@@ -45,7 +44,7 @@ class Output:
 
     def _write(self, lines: list[bytes]) -> None:
         texts = [line.decode("utf-8", "backslashreplace").rstrip("\r") for line in lines]
-        texts = [text.translate(_CONTROLS) for text in texts]
+        texts = [escape(text) for text in texts]
         self.tail.extend(texts)
         try:
             sys.stderr.write("".join(f"[{self._host}] {text}\n" for text in texts))

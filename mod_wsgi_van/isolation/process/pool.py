@@ -17,6 +17,7 @@ from mod_wsgi_van.isolation.process.handle import Worker
 from mod_wsgi_van.isolation.process.pause import Pause
 from mod_wsgi_van.isolation.process.spawn import Starter
 from mod_wsgi_van.isolation.process.supervisor import Supervisor
+from mod_wsgi_van.lines import marked
 from mod_wsgi_van.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -150,7 +151,8 @@ class Pool:
         with self._changed:
             if self._closed:
                 return  # nobody wants it any more
-            log.error("%s%s", error.of(self.host), f"\n{error.details}" if error.details else "")
+            details = f"\n{marked(self.host, error.details)}" if error.details else ""
+            log.error("%s%s", error.of(self.host), details)
             self._log_pause(self._pause.not_started())
             self._changed.notify_all()
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from mod_wsgi_van.isolation.process.frames import Connection, Garbage
 from mod_wsgi_van.isolation.process.worker import HEADER, PULL_BYTES
+from mod_wsgi_van.lines import escape
 from mod_wsgi_van.wsgi import Environ
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class Encoder:
         if new:
             self._not_sent += tuple(new)
             text = "%s: VAN035: its worker is not sent what it cannot hold of environ: %s"
-            log.info(text, self._host, ", ".join(new))
+            log.info(text, self._host, escape(", ".join(new)))
         return kept
 
 
