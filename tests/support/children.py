@@ -136,13 +136,13 @@ def none_left() -> Iterator[None]:
         end = time.monotonic() + ENDS_WITHIN
         while left() and time.monotonic() < end:
             time.sleep(0.01)
-        found = {pid: _command(pid) for pid in left()}
+        found = {pid: command(pid) for pid in left()}
     finally:
         end_all(before)
     assert not found, f"processes left behind: {found}"
 
 
-def _command(pid: int) -> str:
+def command(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()
     except OSError:
