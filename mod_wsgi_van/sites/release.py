@@ -83,8 +83,10 @@ class Share:
 
     host: str = ""
     most: int = 0  # at once; 0: no limit of its own
-    quick: bool = False  # requests in excess were let wait, and its requests did end
-    judged_until: float = 0.0  # so long that holds; monotonic, as the next
+    full_since: float = 0.0  # requests in excess have waited since then; all times are monotonic
+    full_at: float = 0.0  # one did last
+    quick: bool = False  # meanwhile its requests did end
+    judged_until: float = 0.0  # so long that holds
     said_until: float = 0.0
     refused: int = 0
 

@@ -21,11 +21,14 @@ from mod_wsgi_van.sites.table import Sites
 
 log = logging.getLogger(__name__)
 
-# Seconds. A site whose requests all end sooner may have every thread: the threads come back by
-# themselves. To learn whether that is so, requests beyond its share wait so long.
+# Seconds. A site whose requests all end sooner may have more: the threads come back by themselves.
+# To learn whether that is so, requests beyond its share wait, at most so long. It does not get all:
+# what its requests wait for may hang at any time.
 QUICK = 0.25
+_KEPT = 2  # threads
+_PATIENCE = 1.0
 _POLL = 0.002
-_QUICK_FOR = 1.0  # how long what was learned holds
+_QUICK_FOR = 1.0  # how long what was learned holds; this one goes on while it shows
 _SLOW_FOR = 60.0
 _SAY_AGAIN = 60.0
 
@@ -66,17 +69,23 @@ class Shares:
                 own, held, slow = self._count(release, now)
                 moves = slow <= self._threads // 4
                 judged = now < share.judged_until
+                quick = judged and share.quick and moves
                 below = own < (share.most or math.inf)
-                if below and (self._leaves_room(own, held) or (judged and share.quick and moves)):
+                more = quick and self._threads - held > _KEPT
+                if below and (more or self._leaves_room(own, held)):
+                    if more:
+                        share.judged_until = now + _QUICK_FOR
                     notes[_NOTE] = (share.host, now)
                     return True
-                if not below or judged or not busy:
+                if not (below and busy and (quick or not judged)) or now - begun > _PATIENCE:
                     self._refuse(share, own, now)
                     return False
-                if now - begun > QUICK:
+                if now - share.full_at > QUICK:
+                    share.full_since = now
+                share.full_at = now
+                if now - share.full_since > QUICK:
                     share.quick = moves
                     share.judged_until = now + (_QUICK_FOR if moves else _SLOW_FOR)
-                    continue
             time.sleep(_POLL)
             now = time.monotonic()
 
