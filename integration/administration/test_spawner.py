@@ -120,7 +120,13 @@ def test_what_is_refused_says_so_in_the_log_and_by_the_doctor(
     assert answer(hosting, "alice")[0] == "alice"
     hosting.shell("kill $(cat /run/spawner.pid); rm /run/mod_wsgi_van/spawner")
     assert problems(hosting, command) == [("spawner", "")]
-    hosting.shell("touch /var/www/alice.domain.org/wsgi; rm -rf /var/www/bob.domain.org")
+    # A spawner that starts has what was refused without it tried again.
+    hosting.shell("touch /var/www/alice.domain.org/wsgi/app.py; apache2ctl -k stop")
+    hosting.shell("while pgrep -x apache2 >/dev/null; do sleep 0.05; done")
+    hosting.shell("apache2ctl -k start")
+    wait(lambda: ask(hosting, "alice.domain.org")[:3] == "500", "the refusal")
+    hosting.shell("> /run/spawner.log; systemctl enable --now mod-wsgi-van-spawner")
+    wait(lambda: ask(hosting, "alice.domain.org")[:3] == "200", "the site")
 
 
 def problems(machine: Machine, command: Path) -> list[tuple[str, str]]:

@@ -7,14 +7,17 @@ import json
 import os
 import signal
 import socket
+import time
 from contextlib import ExitStack
 
 from mod_wsgi_van.errors import SpawnRefused
 from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.process.handle import Ends
+from mod_wsgi_van.isolation.process.spawner import BUSY
 from mod_wsgi_van.settings import Settings
 
 _PATIENCE = 20.0  # seconds; the spawner answers in 15
+_PAUSE = 0.1  # when it has too much to do
 _REAPING = 2.0
 _MESSAGE = 8192
 
@@ -52,6 +55,16 @@ class Hired:
 
 def hire(source: Source, settings: Settings, ours: ExitStack) -> tuple[Hired, Ends]:
     """Have a worker started; ``ours`` closes what is open of it. Raises errors.SpawnRefused."""
+    deadline = time.monotonic() + _PATIENCE
+    while (hired := _ask(source, settings, ours)) is None:
+        if time.monotonic() > deadline:
+            raise _refused(source, settings, f"the spawner starts no worker: {BUSY}")
+        time.sleep(_PAUSE)
+    return hired
+
+
+def _ask(source: Source, settings: Settings, ours: ExitStack) -> tuple[Hired, Ends] | None:
+    """None where the spawner is busy."""
     path = settings.spawner_socket
     site = os.path.relpath(source.site, settings.base_path)
     request = {"site": site, "wsgi": source.directory, "python": source.python}
@@ -63,16 +76,23 @@ def hire(source: Source, settings: Settings, ours: ExitStack) -> tuple[Hired, En
             connection.send(json.dumps(request).encode())
         answer, fds, _, _ = socket.recv_fds(connection, _MESSAGE, 4, socket.MSG_CMSG_CLOEXEC)
     except OSError as error:
-        raise SpawnRefused(
-            f"{source.host}: no spawner answers at {path}: {error}; start it (systemctl start"
-            ' mod-wsgi-van-spawner), or set site_user = "daemon"'
-        ) from error
+        why = f"no spawner answers at {path}: {error}; systemctl start mod-wsgi-van-spawner"
+        raise _refused(source, settings, why) from error
     for fd in fds[1:]:
         ours.callback(os.close, fd)
     said = json.loads(answer or b"{}")
     if len(fds) != 4:
+        connection.close()
         why = said.get("refused", "it closed the connection")
-        raise SpawnRefused(f"{source.host}: the spawner starts no worker: {why}")
+        if why == BUSY:
+            return None
+        raise _refused(source, settings, f"the spawner starts no worker: {why}")
     control, lifeline, output, ending = fds
     ends = Ends(ours.enter_context(socket.socket(fileno=control)), lifeline, output, ending)
     return Hired(connection, said["pid"], lifeline), ends
+
+
+def _refused(source: Source, settings: Settings, why: str) -> SpawnRefused:
+    """A spawner that starts makes its socket anew: then the site is tried again."""
+    files = (settings.spawner_socket, source.site)
+    return SpawnRefused(f"{source.host}: {why}", files=files)

@@ -49,13 +49,16 @@ BARE = os.path.realpath(f"{sys.base_prefix}/bin") + "/python{}.{}".format(*sys.v
 COMMANDS = "/usr/local/bin:/usr/bin:/bin"
 
 MESSAGE = 8192  # bytes
-PENDING = 64  # connections of one user that have no worker yet
+PENDING = 128  # connections of one user that have no worker yet
 REQUEST_SECONDS = 5.0  # until a client has said what it wants
 CHECK_SECONDS = 10.0  # until the interpreter runs
+BUSY = "there are too many requests at once"
 LINKS, DEPTH = 40, 64  # on the way of a path
 SITES, RELEASES = 10_000, 4  # that are remembered, and of each site
 SITE = re.compile(r"(?!.*(?:^|/)\.)[\w:.-]+(?:/[\w:.-]+)*", re.ASCII)  # no name begins with a dot
-PR_SET_NO_NEW_PRIVS = 38
+LIBC = ctypes.CDLL(None, use_errno=True)
+PR_SET_NO_NEW_PRIVS = 38  # prctl(2)
+FUSE = 0x65735546  # statfs(2); what other users mount is of no other type
 
 
 class Refused(Exception):
@@ -142,6 +145,8 @@ def walk(path: str, *, hold: bool = False) -> Place:
                 left += text.split("/")[::-1]
             elif status.st_mode & 0o022:
                 raise Refused(f"{shown} can be written by others than its owner (chmod go-w)")
+            elif file_system(fd) == FUSE:
+                raise Refused(f"{shown} is on a FUSE file system, whose program names the owners")
         end, status = os.dup(fds[-1]) if hold else -1, os.fstat(fds[-1])
         return Place("/" + "/".join(names), end, status, frozenset(owners))
     except OSError as error:
@@ -149,6 +154,13 @@ def walk(path: str, *, hold: bool = False) -> Place:
     finally:
         for fd in fds:
             os.close(fd)
+
+
+def file_system(fd: int) -> int:
+    status = (ctypes.c_long * 32)()  # struct statfs: its type comes first
+    if LIBC.fstatfs(fd, status):
+        raise OSError(ctypes.get_errno(), "fstatfs failed")
+    return status[0]
 
 
 def check_owners(uid: int, *places: Place) -> None:
@@ -254,7 +266,7 @@ def become(user: pwd.struct_passwd) -> None:
     if ids != (*[user.pw_uid] * 3, *[user.pw_gid] * 3) or os.getuid() == 0:
         raise Refused("the change of the user failed")
     arguments = map(ctypes.c_ulong, (1, 0, 0, 0))
-    if ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, *arguments):
+    if LIBC.prctl(PR_SET_NO_NEW_PRIVS, *arguments):
         raise Refused("no-new-privileges failed")
 
 
@@ -324,8 +336,8 @@ class Service:
         self._calls: dict[int, Callable[[], None]] = {}
         self._closing: list[int] = []
         self._clients: set[Client] = set()
-        # Two descriptors for each worker, and some more for those that are to come.
-        self._most = (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 8 * PENDING) // 2
+        # Two descriptors for each worker, six for each that is to come.
+        self._most = (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 6 * PENDING - 16) // 2
         # Site -> the last releases that a worker was started for.
         self._known: dict[str, list[tuple[str, str]]] = {}
         self._watch(listener.fileno(), self._accept)
@@ -373,7 +385,7 @@ class Service:
         if uid not in self._allowed:
             self._refuse(client, f"user {uid} may not ask")
         elif pending >= PENDING or len(self._clients) > self._most:
-            self._refuse(client, "there are too many requests at once")
+            self._refuse(client, BUSY)
         else:
             self._watch(connection.fileno(), lambda: self._receive(client))
 

@@ -22,6 +22,7 @@ from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.process import ProcessIsolation, spawner
 from mod_wsgi_van.isolation.process.spawner import MESSAGE, PENDING, Policy
 from mod_wsgi_van.settings import Settings
+from tests.support import fuse
 from tests.support.children import in_child, runs
 from tests.support.client import ask
 from tests.support.places import open_directory
@@ -259,7 +260,9 @@ def test_the_death_of_the_spawner_ends_no_worker(
 
 def test_without_a_spawner_nothing_runs(place: Place) -> None:
     isolation = ProcessIsolation(place.settings())
-    with pytest.raises(SpawnRefused, match=r"VAN050: alice\.test: no spawner answers at .*; start"):
+    with pytest.raises(
+        SpawnRefused, match=r"VAN050: alice\.test: no spawner answers at .*; systemctl"
+    ):
         isolation.load(place.source())
     isolation.shutdown(5)
 
@@ -525,6 +528,20 @@ def test_a_site_that_is_swapped_while_it_is_looked_at(place: Place, service: obj
         stop.set()
         thread.join()
     assert refused + started == 200 and refused
+
+
+@pytest.mark.skipif(not fuse.POSSIBLE, reason="bindfs is needed")
+def test_a_file_system_of_a_program(place: Place, service: object) -> None:
+    """It could say whose files are; and when it does not answer, nobody else waits."""
+    with fuse.mirror(place.make(".releases/3", ALICE), place.base / "fuse.test") as mirror:
+        wanted = place.request("fuse.test")
+        assert "FUSE file system" in answer(place.path, wanted)["refused"]
+        mirror.stop()
+        with connect(place.path) as connection:
+            connection.send(json.dumps(wanted).encode())
+            assert "pid" in answer(place.path, place.request())
+            assert b"it took too long" in connection.recv(MESSAGE)
+        mirror.go_on()
 
 
 @pytest.mark.parametrize("fault", ["owner", "mode", "parent", "missing", "type", "toml"])
