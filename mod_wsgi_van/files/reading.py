@@ -79,14 +79,29 @@ def unreadable(path: str, error: OSError) -> Unreadable:
     """The error for a file or directory that exists and cannot be read, or not be reached."""
     if error.errno not in (errno.EACCES, errno.EPERM):
         return Unreadable(f"{path} cannot be read: {error.strerror}", files=(path,))
-    chain = resolve(path)
-    closed = chain.hops[-1][0] if chain.error else ""
+    _, closed = _closed(path)
     what = f"the directory {closed} may not be entered" if closed else f"{path} may not be read"
     return Unreadable(
         f"{what} by this process's user, {_user()}: give that user the permission,"
         " for the directories above as well",
         files=(closed or path, path),
     )
+
+
+def out_of_reach(path: str) -> str:
+    """Say what this process's user may not enter on the way to a path, "" where it may."""
+    target, closed = _closed(path)
+    if not closed:
+        return ""
+    link = f"{path} leads to {target}, and " if target else ""
+    return f"{link}the directory {closed} may not be entered by {_user()}"
+
+
+def _closed(path: str) -> tuple[str, str]:
+    """The text of the last link on the way, and the first directory that cannot be entered."""
+    chain = resolve(path)
+    closed = chain.hops[-1][0] if chain.error in (errno.EACCES, errno.EPERM) else ""
+    return (chain.links[-1] if chain.links else ""), closed
 
 
 def _check(path: str, found: os.stat_result, limit: int) -> None:

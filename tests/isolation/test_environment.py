@@ -101,6 +101,32 @@ def test_an_environment_that_may_not_be_entered(open_path: Path, name: str) -> N
     in_child(test)
 
 
+def test_an_interpreter_that_is_out_of_reach(open_path: Path) -> None:
+    install(make_venv(write_site(open_path) / ".venv"), 1)
+    closed = open_path / "home"
+    closed.mkdir()
+    python = open_path / "a.test" / ".venv" / "bin" / "python"
+    python.rename(closed / "python3")
+    python.symlink_to(closed / "python3")
+
+    def test() -> None:
+        logged = listening()
+        router = Router(base_path=str(open_path), isolation="process")
+        closed.chmod(0)
+        if os.getuid() == 0:
+            os.seteuid(NOBODY)
+        assert get(router.application, "a.test").status == 500
+        user = pwd.getpwuid(os.geteuid()).pw_name
+        (line,) = [line for line in logged.lines if "VAN007" in line]
+        why = f"{python} leads to {closed}/python3, and the directory {closed} may not be entered"
+        assert f"{why} by {user}" in line and "-m venv" not in line
+        os.seteuid(os.getuid())
+        router.shutdown()
+
+    in_child(test)
+    closed.chmod(0o700)
+
+
 def sparse(path: Path) -> None:
     path.touch()
     os.truncate(path, 400 * 1024**2)

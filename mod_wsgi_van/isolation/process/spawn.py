@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mod_wsgi_van.errors import BadObject, ImportFailed, LoadError, LoadTimeout, WorkerFailed
+from mod_wsgi_van.files.reading import out_of_reach
 from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.environment import base_python
 from mod_wsgi_van.isolation.process.handle import Ends, Owner, Process, Worker
@@ -262,6 +263,8 @@ def _why_not_started(source: Source, error: Exception) -> str:
         remedy = "; raise the limit of processes (TasksMax, RLIMIT_NPROC) or the memory"
     elif number in (errno.EMFILE, errno.ENFILE):
         remedy = "; raise the limit of open files (LimitNOFILE) of the server"
+    elif number == errno.EACCES and (closed := out_of_reach(source.python)):
+        remedy = f"; {closed}: give it the permission, or make the environment with another Python"
     elif number in (errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.ENOEXEC, errno.ELOOP):
         remedy = f"; make the environment anew (python3 -m venv {source.venv})"
     elif number in (errno.ENOSYS, errno.EPERM):
