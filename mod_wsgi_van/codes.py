@@ -308,6 +308,11 @@ CODES = {
         " tries again where nothing had to be mended in the site itself, as with a database that"
         " was down.",
     ),
+    "VAN045": Code(
+        "A worker wrote more to stderr and stdout than the log takes of it.",
+        "What is too much is dropped. The site is not held up, and neither are others.",
+        "Find what writes so much. The lines before this one are a part of it.",
+    ),
     "VAN050": Code(
         'site_user is "owner", and the spawner does not start a worker for this site, or does not'
         " run.",

@@ -20,12 +20,13 @@ from mod_wsgi_van.errors import WorkerFailed
 from mod_wsgi_van.isolation.process.ending import Endings
 from mod_wsgi_van.isolation.process.frames import Connection
 from mod_wsgi_van.isolation.process.handle import Owner, Worker
-from mod_wsgi_van.isolation.process.output import READ_BYTES, Output
+from mod_wsgi_van.isolation.process.output import Output
 from mod_wsgi_van.settings import Settings
 
 log = logging.getLogger(__name__)
 
-REST = 0.05  # seconds that a pipe which was full is left alone: a flood is held to 1.3 MB/s
+REST = 0.01  # seconds that a pipe is left alone which was read: a flood costs one read in that time
+TELL = 1.0  # seconds between two looks whether a flood is over
 
 
 class Supervisor:
@@ -52,6 +53,7 @@ class Supervisor:
         self._callbacks: dict[int, Callable[[], None]] = {}
         self._endings = Endings(self._settings.shutdown_timeout)
         self._resting: dict[int, float] = {}
+        self._flooded: dict[Output, float] = {}  # when each is to tell what it has dropped
         self._abandoned: dict[Connection, tuple[Worker, float]] = {}
         self._idling: set[Owner] = set()  # those that are to be asked from when on they are idle
 
@@ -192,7 +194,7 @@ class Supervisor:
         self._do_what_is_due(time.monotonic())
 
     def _soonest(self) -> float:
-        deadlines = [*self._resting.values(), *self._endings.deadlines()]
+        deadlines = [*self._resting.values(), *self._flooded.values(), *self._endings.deadlines()]
         deadlines += [deadline for _, deadline in self._abandoned.values()]
         deadlines += [owner.idle_at() for owner in self._idling]
         return min(deadlines, default=math.inf)
@@ -202,6 +204,11 @@ class Supervisor:
             if when <= now:
                 del self._resting[fd]
                 self._epoll.modify(fd, select.EPOLLIN)
+        for output, when in list(self._flooded.items()):
+            if when <= now:
+                self._flooded[output] = now + TELL
+                if output.tell(now):
+                    del self._flooded[output]
         self._endings.proceed(now)
         for connection, (worker, deadline) in list(self._abandoned.items()):
             if deadline <= now:
@@ -224,12 +231,14 @@ class Supervisor:
                 self._epoll.unregister(fd)
 
     def _pump(self, output: Output) -> None:
-        size = output.pump()
+        size, now = output.pump(), time.monotonic()
+        if output.dropped:
+            self._flooded.setdefault(output, now + TELL)
         if size is None:
             self._forget(output.fd)
-        elif size == READ_BYTES:
+        else:
             self._epoll.modify(output.fd, 0)
-            self._resting[output.fd] = time.monotonic() + REST
+            self._resting[output.fd] = now + REST
 
     def _end_all(self, timeout: float) -> None:
         self._endings.limit(timeout)
@@ -254,6 +263,7 @@ class Supervisor:
         for fd in (worker.ending, worker.control.fileno(), worker.output.fd):
             self._forget(fd)
         self._endings.forget(worker)
+        self._flooded.pop(worker.output, None)
         self._workers.discard(worker)
 
     def _abandon(self, worker: Worker, connection: Connection, deadline: float) -> None:

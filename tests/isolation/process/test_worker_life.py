@@ -225,9 +225,7 @@ def test_output_reaches_stderr_with_the_name(load: Load, monkeypatch: pytest.Mon
     assert stderr.getvalue().splitlines() == [f"[a.test] {line}" for line in expected]
 
 
-def test_a_flood_is_held_back_and_loses_nothing(
-    load: Load, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_much_at_once_loses_nothing(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     stderr = capture(monkeypatch)
     application = load()
     ask(application, "floods", QUERY_STRING="30")
