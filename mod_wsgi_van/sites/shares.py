@@ -58,7 +58,10 @@ class Shares:
         if isinstance(release, Answer) or not (self._threads or release.share.most):
             return True
         share, busy = release.share, len(self._server.active)
-        notes = self._server.notes()
+        try:
+            notes = self._server.notes()
+        except RuntimeError:  # mod_wsgi: in this thread there is no request of the server's
+            return True
         begun = now = time.monotonic()
         if busy and not share.most and self._leaves_room(busy - 1, busy - 1):
             notes[_NOTE] = (share.host, now)  # mostly it is as simple as that

@@ -60,6 +60,8 @@ class Served:
         self._own = threading.local()
 
     def request_data(self) -> dict[str, Any]:
+        if not hasattr(self._own, "notes"):
+            raise RuntimeError("no active request for thread")
         notes: dict[str, Any] = self._own.notes
         return notes
 
@@ -233,6 +235,20 @@ def test_another_server_is_told_how_many_threads_it_has(make_router: Any, served
             for call in calls:
                 call.close()
             del environs, calls, call
+
+
+def test_what_is_no_request_of_the_servers_takes_no_thread(served: Any) -> None:
+    server = served()
+    held = server.fill("a.test")
+    bodies: list[str] = []
+
+    def ask(_: int) -> None:
+        bodies.append(get(server.router.application, "a.test").body)
+
+    in_threads(2, ask)
+    assert bodies == ["one"] * 2
+    for one in held:
+        one.end()
 
 
 @pytest.mark.parametrize(
