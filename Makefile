@@ -6,9 +6,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.made
 PORT ?= 8080
 SUITE ?=
+SECONDS ?= 60
 VERBS ?= unit integration
 
-.PHONY: run test test-on unit integration bench tested lint format types clean
+.PHONY: run test test-on unit integration fuzz bench tested lint format types clean
 
 run: $(READY)
 	@exec $(BIN)/mod-wsgi-van demo .build/demo --port $(PORT)
@@ -25,6 +26,10 @@ unit: $(READY)
 
 integration: $(READY)
 	$(BIN)/python -m pytest integration
+
+# Hostile workers against the router, made by chance; for an hour: make fuzz SECONDS=3600.
+fuzz: $(READY)
+	VAN_FUZZ_SECONDS=$(SECONDS) $(BIN)/python -m pytest -s tests/isolation/process/test_fuzz.py
 
 bench: $(READY)
 	$(BIN)/python -m integration.benchmarks

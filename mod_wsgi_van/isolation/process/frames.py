@@ -5,13 +5,16 @@ The kinds of frame are listed in ``worker``, the other end, which is one file an
 
 from __future__ import annotations
 
+import math
 import re
 import socket
+import time
 
 from mod_wsgi_van.isolation.process.worker import HEADER, NAME, STATUS
 
 # Received at once of a large response. More is slower: beyond 128 KB malloc maps fresh pages.
 CHUNK_BYTES = 120 * 1024
+SEND_BYTES = 128 * 1024  # sent at once; in between the time is looked at
 AHEAD_BYTES = 64 * 1024  # received at once where a frame begins: mostly all of a response
 
 # The longest payload of each kind. Data is never held as a whole, so that it has no limit; of a
@@ -40,23 +43,30 @@ class Garbage(Exception):
 
 
 class Connection:
-    """A socket whose other end a worker's thread serves. Used by one thread at a time."""
+    """A socket whose other end a worker's thread serves. Used by one thread at a time.
 
-    __slots__ = ("_at", "_received", "socket")
+    ``timeout``: seconds for what is sent, and for a frame's header or payload that is received as a
+    whole. The kernel keeps the same time of a worker that does nothing at all.
+    """
 
-    def __init__(self, end: socket.socket) -> None:
+    __slots__ = ("_at", "_received", "_timeout", "socket")
+
+    def __init__(self, end: socket.socket, timeout: float = 0) -> None:
         self.socket = end
+        self._timeout = timeout or math.inf
         self._received = b""
         self._at = 0
 
-    def send(self, *parts: bytes) -> None:
-        """Send what is already framed."""
-        size = sum(map(len, parts))
+    def send(self, head: bytes, data: bytes = b"") -> None:
+        """Send what is already framed, ``data`` right after ``head``."""
+        late_at = time.monotonic() + self._timeout
+        first, view = head + data[:SEND_BYTES], memoryview(data)
         try:
-            if len(parts) == 1:
-                self.socket.sendall(parts[0])
-            elif (sent := self.socket.sendmsg(parts)) < size:
-                self.socket.sendall(b"".join(parts)[sent:])
+            self.socket.sendall(first)
+            for at in range(SEND_BYTES, len(data), SEND_BYTES):
+                if time.monotonic() > late_at:
+                    raise Late
+                self.socket.sendall(view[at : at + SEND_BYTES])
         except BlockingIOError:
             raise Late from None
         except OSError:
@@ -122,8 +132,11 @@ class Connection:
     def _fill(self, length: int, ahead: int = AHEAD_BYTES) -> None:
         self._received = self._received[self._at :]
         self._at = 0
+        late_at = time.monotonic() + self._timeout
         while (missing := length - len(self._received)) > 0:
             self._received += self._receive(max(missing, ahead))
+            if time.monotonic() > late_at and len(self._received) < length:
+                raise Late
 
     def _receive(self, size: int) -> bytes:
         try:

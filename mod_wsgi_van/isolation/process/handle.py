@@ -105,7 +105,7 @@ class Worker:
             raise
         finally:
             theirs.close()
-        return Connection(ours)
+        return Connection(ours, timeout)
 
     def resident(self) -> int:
         """Bytes of resident memory, 0 when it is gone."""

@@ -135,7 +135,7 @@ class Body:
             self.mode = "none"  # whoever pulls for ever keeps request_timeout from passing
         elif self.left is not None:
             self.left -= length
-        connection.send(HEADER.pack(kind, length), begun, data)
+        connection.send(HEADER.pack(kind, length) + begun, data)
 
 
 def _length(environ: Environ) -> int | None:

@@ -141,6 +141,7 @@ class Starter:
         source, timeout = self._source, self._settings.load_timeout
         deadline = time.monotonic() + timeout
         try:
+            worker.control.settimeout(timeout)  # it need not read
             worker.control.sendall(self._order())
             kind, length = HEADER.unpack(_await(worker.control, HEADER.size, deadline))
             payload = _await(worker.control, min(length, REASON_BYTES), deadline)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import random
 import resource
@@ -122,6 +123,47 @@ def test_the_end_of_a_worker(ends: tuple[Connection, socket.socket]) -> None:
     with pytest.raises(Gone) as gone:
         connection.send(b"more")
     assert gone.value.unread
+
+
+def drip(act: Callable[[], object], over: threading.Event) -> threading.Thread:
+    def run() -> None:
+        with contextlib.suppress(OSError):
+            while not over.wait(0.03):
+                act()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("begin", [b"", HEADER.pack(b"H", 1000)], ids=["header", "payload"])
+def test_a_frame_that_comes_a_byte_at_a_time(begin: bytes) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        connection, over = Connection(ours, 0.1), threading.Event()
+        theirs.sendall(begin or b"H\0")
+        thread = drip(lambda: theirs.send(b"\0"), over)
+        try:
+            with pytest.raises(Late):
+                connection.take(connection.receive()[1] if begin else 1000)
+        finally:
+            over.set()
+            thread.join()
+
+
+def test_a_worker_that_takes_a_byte_at_a_time() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            ours.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", 0, 100_000))
+        connection, over = Connection(ours, 0.1), threading.Event()
+        thread = drip(lambda: theirs.recv(20_000), over)
+        try:
+            with pytest.raises(Late):
+                connection.send(b"head", b"x" * 50_000_000)
+        finally:
+            over.set()
+            thread.join()
 
 
 def test_silence(ends: tuple[Connection, socket.socket]) -> None:
