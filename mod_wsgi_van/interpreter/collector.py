@@ -122,7 +122,7 @@ class Collector:
 
     def _freeze(self, calm: Callable[[], bool]) -> None:
         for _ in range(_TRIES):
-            if calm() and _collected_young() and calm():
+            if calm() and _collected() and calm():
                 contexts = self.instances(Context)
                 gc.freeze()
                 rejuvenate(contexts)  # those of the server's threads have to be found
@@ -133,8 +133,8 @@ class Collector:
     def _free(self, gather: Gather) -> None:
         # A collection by Python would move what is gathered to an older generation.
         with self.paused(), hurry.during(self):
-            # What is garbage already may refer to what is wanted. It is hardly ever old, and all of
-            # the last load, which is not frozen yet, is.
+            # What is garbage already may refer to what is wanted. It is hardly ever old, but the
+            # last load is, which is not frozen yet.
             for generation in (1, 2):
                 gc.collect(generation)
                 wanted = gather()
@@ -169,10 +169,10 @@ class Collector:
             gc.set_threshold(self._threshold)
 
 
-def _collected_young() -> bool:
-    """What is garbage already would be frozen and kept, and what that refers to. What is old is
-    what was loaded: of 72,000 objects there none was garbage, and to find that took 56 ms."""
-    gc.collect(1)
+def _collected() -> bool:
+    """What is garbage already would be frozen and kept, and what that refers to. A load leaves old
+    garbage too: errors of imports that it tried, whose tracebacks lead to all of the release."""
+    gc.collect()
     return True
 
 

@@ -287,7 +287,7 @@ def test_garbage_that_is_old_and_refers_to_the_wanted_keeps_it_no_longer() -> No
     assert ring.seen() is None and other.seen() is None
 
 
-def test_no_collection_that_a_load_causes_looks_at_what_is_old() -> None:
+def test_to_free_a_release_nothing_else_that_is_old_is_looked_at() -> None:
     collector, ring, old = Collector(), Ring(), Ring()
     gc.collect()
     seen = list[int]()
@@ -298,8 +298,15 @@ def test_no_collection_that_a_load_causes_looks_at_what_is_old() -> None:
     gc.callbacks.append(count)
     try:
         collector.free(ring.hand_over)
-        collector.freeze()
     finally:
         gc.callbacks.remove(count)
     assert ring.seen() is None and old.seen() is not None
     assert max(seen) == 1
+
+
+def test_old_garbage_is_not_frozen() -> None:
+    ring = Ring()
+    gc.collect()
+    ring.hand_over()
+    Collector().freeze()
+    assert ring.seen() is None

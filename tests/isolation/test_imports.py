@@ -47,6 +47,31 @@ def test_application_is_the_very_object(load: Load, make_source: MakeSource) -> 
     assert loaded.application.__globals__["app"] is loaded.application  # type: ignore[attr-defined]
 
 
+def test_no_moment_is_calm_while_a_release_is_loaded(
+    make_source: MakeSource, tmp_path: Path
+) -> None:
+    begun, go_on = tmp_path / "begun", tmp_path / "go-on"
+    text = (
+        "import os, time\n"
+        f"open({str(begun)!r}, 'w').close()\n"
+        f"while not os.path.exists({str(go_on)!r}): time.sleep(0.01)\n"
+        "answer = lambda: ''"
+    )
+    isolation = ImportsIsolation()
+    assert isolation.calm()
+    with ThreadPoolExecutor(1) as pool:
+        loading = pool.submit(isolation.load, make_source({"wsgi/app.py": text}))
+        try:
+            wait(begun.exists)
+            assert not isolation.calm()
+        finally:
+            go_on.touch()
+        loaded = loading.result()
+    assert isolation.calm()
+    loaded.retire()
+    isolation.shutdown(1)
+
+
 def test_lazy_imports_import_at_once(
     load: Load, make_source: MakeSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,10 +50,11 @@ class ImportsIsolation:
         patience: float = 3.0,
     ) -> None:
         self.idle = idle
-        self.calm = calm
+        self._calm = calm
         self.share = share
         self._patience = patience  # seconds, for each step of the end of a release
         self._lock = threading.Lock()
+        self._loading = 0
         self._hooked = False
         self._closing = False
         self._ended = False
@@ -69,7 +70,12 @@ class ImportsIsolation:
                 replacements.install()
                 waste.join(self)
                 self._hooked = True
-        system, name, application, error = _load(source)
+            self._loading += 1
+        try:
+            system, name, application, error = _load(source)
+        finally:
+            with self._lock:
+                self._loading -= 1
         undo()  # this thread may load another site next
         if error is None:
             waste.loaded()
@@ -80,6 +86,11 @@ class ImportsIsolation:
             del system
             self.collect(remains, lived=False)
         raise error
+
+    def calm(self) -> bool:
+        """Whether no request is under way, and no load: the errors and frames of one that is would
+        be kept when it has ended, and the release with them."""
+        return self._loading <= 0 and self._calm()
 
     def closing(self) -> None:
         """Free nothing any more: each release would take a while."""
@@ -100,6 +111,7 @@ class ImportsIsolation:
     def after_fork(self) -> None:
         """A release works in a child as it did in the parent."""
         self._lock = threading.Lock()
+        self._loading = 0
         waste.after_fork()
 
     def end(self, system: System) -> bool:
