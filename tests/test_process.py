@@ -75,7 +75,7 @@ def test_events_reach_stderr_when_nothing_is_configured(releases: Path) -> None:
         f"a.test: loaded {builds}/1/wsgi in ",
         f"{builds}/1/wsgi -> {builds}/2/wsgi",
         "a.test: VAN002: ",
-        "\nSystemExit: no config\n",
+        "\na.test: SystemExit: no config\n",
         f"the release from {builds}/2/wsgi goes on serving",
         f"a.test: unloaded: {releases}/a.test/wsgi is gone",
     ):
