@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable
 from types import FunctionType, MethodType
 from typing import Any
 
 from mod_wsgi_van.isolation.imports.asking import asking
 from mod_wsgi_van.isolation.imports.system import MARK, System, put
+from mod_wsgi_van.lines import escape
+
+_LONGEST = 8192  # characters of a line
 
 
 class Stream:
@@ -51,11 +55,53 @@ def genuine(stream: Any) -> Any:
     return object.__getattribute__(stream, "genuine") if type(stream) is Stream else stream
 
 
+class Marked:
+    """A stream of the daemon's, for one release: the site's name stands before each of its lines.
+
+    What has no end of line yet waits for it, or for flush(), by thread: the daemon's stream is that
+    of all sites. ``buffer`` and ``fileno()`` lead to the stream itself.
+    """
+
+    def __init__(self, stream: Any, host: str) -> None:
+        self._stream = stream
+        self._host = host
+        self._begun = threading.local()
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return type(self._stream)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        if not isinstance(text, str):
+            return self._stream.write(text)  # raises its own error
+        whole, newline, rest = (getattr(self._begun, "text", "") + text).rpartition("\n")
+        if newline or len(rest) > _LONGEST:
+            lines = whole.split("\n") if newline else []
+            if len(rest) > _LONGEST:
+                lines, rest = [*lines, rest], ""
+            self._stream.write("".join(f"[{self._host}] {escape(line)}\n" for line in lines))
+        self._begun.text = rest
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        self.write("".join(lines))
+
+    def flush(self) -> None:
+        if getattr(self._begun, "text", ""):
+            self.write("\n")
+        self._stream.flush()
+
+
 def prepare(system: System) -> None:
     """Give a release the streams of the daemon to begin with, and hooks of its own."""
     private = vars(system.sys)
     for name in ("stdin", "stdout", "stderr"):
-        private[name] = genuine(getattr(sys, name, None))
+        private[name] = stream = genuine(getattr(sys, name, None))
+        if name != "stdin" and stream is not None:
+            private[name] = Marked(stream, system.host)
 
     def displayhook(value: object, /) -> None:
         if value is None:
