@@ -64,6 +64,7 @@ class Engine:
             setting=settings.watch,
         )
         self._assemble()
+        life.after_fork(self.after_fork)  # before anybody can hold a lock
 
     def _assemble(self) -> None:
         """Make the parts that have state of one process; see ``after_fork``."""
@@ -115,7 +116,6 @@ class Engine:
             if not self._hooked:
                 self._hooked = True
                 life.at_exit(self.shutdown)
-                life.after_fork(self.after_fork)
             self._running = True
 
     def complain(self, text: str) -> None:

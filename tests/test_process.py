@@ -166,7 +166,8 @@ def test_a_fork_in_the_middle_of_loads(tmp_path: Path) -> None:
     router = Router(base_path=str(base))
     def load_all(worker):
         for number in range(20):
-            assert get(router.application, f"h{number}.test").body == str(number)
+            found = get(router.application, f"h{number}.test")
+            assert found.body == str(number), found
     loading = threading.Thread(target=in_threads, args=(4, load_all))
     loading.start()
     children = []

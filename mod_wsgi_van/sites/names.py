@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
+from collections.abc import Collection
 
 from mod_wsgi_van.sites.release import Answer, Place, Release
 from mod_wsgi_van.sites.site import Attempt, Site
@@ -19,6 +21,15 @@ class Names:
     def __init__(self) -> None:
         self._places: dict[Place, set[Site]] = {}
         self._holders: dict[Release, int] = {}  # more than one
+
+    def restore(self, sites: Collection[Site]) -> None:
+        """Note anew what the sites say, of which another thread may just have been writing."""
+        self._places = {}
+        for site in sites:
+            if site.place is not None:
+                self._places.setdefault(site.place, set()).add(site)
+        having = Counter(site.release for site in sites if isinstance(site.release, Release))
+        self._holders = {release: count for release, count in having.items() if count > 1}
 
     def meet(self, attempt: Attempt, place: Place) -> list[Site]:
         """Note where the directory of an attempt's site is; return the other sites there."""

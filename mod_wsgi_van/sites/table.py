@@ -282,12 +282,16 @@ class Sites:
     def after_fork(self) -> None:
         """In a forked child, before any thread of its own: no attempt goes on, no lock is held.
 
-        A worker process is the parent's, so a release that has one is loaded again.
+        The tables are made anew: a thread of the parent may have been writing to them. A worker
+        process is the parent's, so a release that has one is loaded again.
         """
         self.lock = threading.Lock()
         self.memo = {}  # the next request of each host takes the slow way, which starts the threads
-        for site in self._sites.values():
+        sites = self._sites.values()
+        for site in sites:
             site.attempt = None
             if isinstance(site.release, Release) and site.release.isolation == "process":
-                self._names.let_go(site.release)
                 site.release = None
+        self._by_key = {site.key: site for site in sites}
+        self._strangers = {site.path: site for site in sites if site.stranger}
+        self._names.restore(sites)

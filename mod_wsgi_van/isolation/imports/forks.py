@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import datetime
 import gc
 import os
 import sys
@@ -44,13 +43,12 @@ class Replacements:
             self._users += 1
             if self._users > 1:
                 return
+            internals.meet_first()
             share_arena()
             self._replace(*internals.REAL_FIND_AND_LOAD, make_real_find_and_load)
             for name, make in streams.REPLACED:
                 self._replace(sys, name, make)
             codecs.register(registries.search)
-            # Up to Python 3.12 C code keeps the first _strptime that it gets: let it be ours.
-            datetime.datetime.strptime("2000", "%Y")
             table.open(table)
             for name in list(internals.real_modules):
                 table.adopt(name)

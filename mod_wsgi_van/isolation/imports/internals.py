@@ -75,9 +75,11 @@ def check() -> None:
         )
 
 
-@functools.cache
 def meet_first() -> None:
-    """Show C code that keeps what it meets first the daemon's library, which stays anyway."""
+    """Show C code that keeps what it meets first the daemon's library, which stays anyway.
+
+    It imports that: no thread may fork meanwhile, or the child would wait for the import.
+    """
     if sys.version_info < (3, 13):
         datetime.datetime.strptime("", "")  # _datetime keeps _strptime
         re.sub("", r"\g<0>", "")  # _sre keeps a function of re; Python 3.11 keeps none

@@ -62,7 +62,6 @@ class ImportsIsolation:
     def load(self, source: Source) -> ImportsInstance:
         """Import the application; raises errors.LoadError, whatever its code raises."""
         internals.check()
-        internals.meet_first()
         with self._lock:
             if self._ended:
                 raise LoadError(f"{source.host}: the router has been shut down")
