@@ -5,6 +5,7 @@ To run it on a further isolation, add how to make one to ``ISOLATIONS``.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -302,6 +303,33 @@ def test_edit_within_the_second_and_of_the_same_size(
         helper.write_text(f"VERSION = {version}")
         loaded = load(source)
         assert get(loaded) == str(version)
+
+
+@pytest.mark.parametrize("places", [("wsgi", "wsgi"), ("wsgi", "away")])
+def test_an_edit_whose_mtime_is_set_back(
+    load: Load, make_source: MakeSource, monkeypatch: pytest.MonkeyPatch, places: tuple[str, str]
+) -> None:
+    """As an archive whose files all have one mtime does; in place, or beside and renamed."""
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
+    app = "import helper\nanswer = lambda: str(helper.VERSION)"
+    source = make_source({"wsgi/app.py": app, "wsgi/helper.py": "VERSION = 1"})
+    helper = Path(source.directory, "helper.py")
+    os.utime(helper, (1e9, 1e9))
+    cached = Path(importlib.util.cache_from_source(str(helper)))
+    wait(lambda: get(load(source)) == "1" and cached.exists(), "bytecode", pause=0.5)
+    written = cached.stat().st_mtime_ns
+    edited = Path(source.directory).parent.joinpath(places[1], "helper.py")
+    edited.parent.mkdir(exist_ok=True)
+    edited.write_text("VERSION = 2")
+    os.utime(edited, (1e9, 1e9))
+    edited.rename(helper)
+    assert get(load(source)) == "2"
+    wait(
+        lambda: get(load(source)) == "2" and cached.stat().st_mtime_ns > written,
+        "bytecode",
+        pause=0.5,
+    )
 
 
 def test_old_release_goes_on_beside_the_new_one(load: Load, make_source: MakeSource) -> None:

@@ -55,6 +55,7 @@ from typing import Any
 HEADER = struct.Struct("!cI")
 PULL_BYTES = 1024 * 1024  # of a body at once: fewer are slower, each is a turn of both processes
 YOUNG = 2.0  # seconds: whole seconds of mtime, and file systems that keep even ones only (FAT)
+INSTALLED = ("/site-packages/", "/dist-packages/", os.path.dirname(os.__file__) + os.sep)
 TEXT_SIZE = 64 * 1024  # characters of a traceback; the router takes no longer one
 STATUS = re.compile(r"[1-9][0-9][0-9] [\t\x20-\x7e\x80-\xff]*\Z")
 NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
@@ -464,7 +465,7 @@ def distrust_young_bytecode(loader: Any) -> None:
     def careful_get_code(self: Any, fullname: str) -> Any:
         path = self.get_filename(fullname)
         try:
-            young = time.time() - os.stat(path).st_mtime < YOUNG
+            young = time.time() - changed_at(path) < YOUNG
         except OSError:
             young = False
         if young:
@@ -474,11 +475,22 @@ def distrust_young_bytecode(loader: Any) -> None:
     def careful_get_data(self: Any, path: str) -> bytes:
         data: bytes = get_data(self, path)
         by_mtime = path.endswith(".pyc") and data[4:8] == bytes(4)  # PEP 552
-        if by_mtime and os.stat(path).st_mtime_ns <= os.stat(self.path).st_mtime_ns:
+        if by_mtime and changed_at(path, self.path) <= changed_at(self.path):
             raise OSError(f"{path} is not younger than its source")
         return data
 
     loader.get_code, loader.get_data = careful_get_code, careful_get_data
+
+
+def changed_at(path: str, source: str = "") -> float:
+    """When a file was changed; that of a .pyc counts as that of its ``source``.
+
+    By the ctime: an archive that is unpacked may set the mtime of another edit back. Not so where
+    packages are installed: uv links them from its cache into one environment after the other, and
+    each link renews the ctime for all.
+    """
+    found, installed = os.stat(path), any(part in (source or path) for part in INSTALLED)
+    return found.st_mtime if installed else max(found.st_mtime, found.st_ctime)
 
 
 class SteadyFinders(list):  # type: ignore[type-arg]
