@@ -73,7 +73,8 @@ class Rules:
         self._settle(path)  # it may be another one's name by now
         own = self._own.settings(path)
         wanted = {**own.get("env", {}), **secrets(path)}
-        daemons = passed_on(self._settings.process_environ, os.environ).keys()
+        environ = os.environ if self._settings.site_user == "daemon" else {}
+        daemons = passed_on(self._settings.process_environ, environ).keys()
         env = {name: value for name, value in wanted.items() if name not in daemons}
         granted = grant(self._settings, self._name(path), {**own, "env": env} if wanted else own)
         taken = (f"{name} is set by the daemon" for name in sorted(wanted.keys() & daemons))

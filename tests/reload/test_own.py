@@ -168,6 +168,17 @@ def test_a_file_that_is_no_small_regular_file(
     wait_for(router.application, "a.test", "fine")
 
 
+def test_a_worker_of_the_owner_has_nothing_of_the_daemons_that_a_site_could_not_set(
+    tmp_path: Path, make_router: MakeRouter, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("FROM_DAEMON", "daemon")
+    directory = project(tmp_path / "a.test", 'env.FROM_DAEMON = "site"\nenv.SET = "site"')
+    router = make_router(site_user="owner", process_environ=["*", "SET=daemon"])
+    granted = router._rules.for_release(directory)
+    assert granted.settings.env == {"FROM_DAEMON": "site"}
+    assert granted.capped == ("SET is set by the daemon",)
+
+
 def test_what_a_site_may_not_have_is_said_once(
     tmp_path: Path, make_router: MakeRouter, caplog: pytest.LogCaptureFixture, monkeypatch: Any
 ) -> None:
