@@ -43,7 +43,10 @@ class Hired:
     def wait(self) -> int | None:
         try:
             self._connection.settimeout(_REAPING)
-            return int(self._connection.recv(_MESSAGE))
+            try:
+                return int(self._connection.recv(_MESSAGE))
+            except ConnectionResetError:  # it closed with our last signal unread: once, then follows
+                return int(self._connection.recv(_MESSAGE))  # what it had sent before
         except (OSError, ValueError):
             return None
         finally:
