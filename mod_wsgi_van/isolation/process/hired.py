@@ -45,8 +45,9 @@ class Hired:
             self._connection.settimeout(_REAPING)
             try:
                 return int(self._connection.recv(_MESSAGE))
-            except ConnectionResetError:  # it closed with our last signal unread: once, then follows
-                return int(self._connection.recv(_MESSAGE))  # what it had sent before
+            except ConnectionResetError:
+                # It closed with our last signal unread. That is said once; what it sent follows.
+                return int(self._connection.recv(_MESSAGE))
         except (OSError, ValueError):
             return None
         finally:
@@ -78,6 +79,9 @@ def _ask(source: Source, settings: Settings, ours: ExitStack) -> tuple[Hired, En
         with contextlib.suppress(BrokenPipeError):  # it was refused at once: the answer says why
             connection.send(json.dumps(request).encode())
         answer, fds, _, _ = socket.recv_fds(connection, _MESSAGE, 4, socket.MSG_CMSG_CLOEXEC)
+    except BlockingIOError:  # as many wait already as it lets wait
+        connection.close()
+        return None
     except OSError as error:
         why = f"no spawner answers at {path}: {error}; systemctl start mod-wsgi-van-spawner"
         raise _refused(source, settings, why) from error

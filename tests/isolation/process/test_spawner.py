@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,7 +137,14 @@ def connect(path: str) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         connection.settimeout(20)
-        connection.connect(path)
+        end = time.monotonic() + 20
+        while True:
+            try:
+                connection.connect(path)
+                break
+            except BlockingIOError:  # as many wait already as it lets wait
+                assert time.monotonic() < end
+                time.sleep(0.01)
     except OSError:
         connection.close()
         raise
