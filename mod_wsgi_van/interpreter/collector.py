@@ -179,17 +179,16 @@ def _collected() -> bool:
 def _sifted(kind: type, generation: int) -> Iterator[tuple[bool, Any]]:
     """The instances of ``kind`` in a generation, for one call to exhaust.
 
-    The objects are listed twice, once for their types and once for themselves. What is made between
-    the two comes last in the second list. Each list contains the iterator that reads it: a
-    reference cycle, which would keep all objects until the next collection. An iterator drops its
-    list at the end of it, so both are read to their ends.
+    The objects are listed once, for an audit hook runs before each list is made, in Python perhaps,
+    and other threads get their turns. The list is read twice: for the types and for the objects.
+    It contains the iterators that read it: a reference cycle, which would keep all objects until
+    the next collection. An iterator drops its list at the end of it, so all are read to their ends.
     """
-    are = map(operator.is_, map(type, _objects(generation)), itertools.repeat(kind))
-    return filter(operator.itemgetter(0), itertools.zip_longest(are, _objects(generation)))
-
-
-def _objects(generation: int) -> Iterator[Any]:
-    return itertools.chain.from_iterable(map(gc.get_objects, (generation,)))
+    chained = itertools.chain.from_iterable
+    lists = chained(map(itertools.repeat, map(gc.get_objects, (generation,)), (2,)))
+    types = map(type, chained(itertools.islice(lists, 1)))
+    are = map(operator.is_, types, itertools.repeat(kind))
+    return filter(operator.itemgetter(0), itertools.zip_longest(are, chained(lists)))
 
 
 collector = Collector()  # the interpreter has one, whatever routers there are

@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextvars
 import gc
 import logging
+import sys
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from mod_wsgi_van.interpreter.collector import Collector
+from tests.support.children import in_child
 
 PATIENCE = 30  # seconds
 USUAL = 700
@@ -310,3 +313,28 @@ def test_old_garbage_is_not_frozen() -> None:
     ring.hand_over()
     Collector().freeze()
     assert ring.seen() is None
+
+
+def test_an_audit_hook_gives_no_other_thread_a_broken_tuple() -> None:
+    """A hook in Python, for good: in a child. Other threads go on while it runs."""
+
+    def work() -> None:
+        sys.addaudithook(lambda event, _: time.sleep(0.001) if event == "gc.get_objects" else None)
+        collector, done = Collector(), threading.Event()
+
+        def build() -> None:
+            while not done.is_set():
+                assert len(tuple(each for each in range(40))) == 40
+
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        with ThreadPoolExecutor(2) as pool:
+            building = [pool.submit(build) for _ in range(2)]
+            for _ in range(100):
+                assert collector.instances(contextvars.Context) is not None
+            done.set()
+            for each in building:
+                each.result()
+        sys.setswitchinterval(interval)
+
+    in_child(work)

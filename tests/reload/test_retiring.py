@@ -42,6 +42,7 @@ class Deploys:
         deploy(self._path, "a.test", release(self._path, "a.test", self._number, app))
         body = wait(self._answer)
         wait(lambda: self.said("reloaded in") == self._number - 1)
+        self._wait_for_retirement()
         return int(body)
 
     def _answer(self) -> str:
@@ -51,6 +52,9 @@ class Deploys:
     def wait_for_lines(self, count: int) -> None:
         """Wait until so many releases were said to go on, and those who retire them have ended."""
         wait(lambda: self.said("VAN040") == count)
+        self._wait_for_retirement()
+
+    def _wait_for_retirement(self) -> None:
         wait(lambda: not any(each.name == "van-retire-a.test" for each in threading.enumerate()))
 
     def said(self, text: str) -> int:

@@ -20,7 +20,7 @@ CHANGES = int(os.environ.get("VAN_SOAK_CHANGES", "1000"))  # of each writer
 
 
 class Starved(Inotify):
-    """Its reader pauses for a random while, until the queue has overflowed now and then."""
+    """Its reader pauses until the queue has overflowed, and for random whiles after that."""
 
     overflows = 0
 
@@ -29,7 +29,7 @@ class Starved(Inotify):
             super().__init__()
 
     def read(self) -> list[Event]:
-        threading.Event().wait(random.choice((0, 0, 0.01)))
+        threading.Event().wait(random.choice((0, 0, 0.01)) if self.overflows else 0.2)
         events = super().read()
         self.overflows += sum(event.wd == -1 for event in events)
         return events
