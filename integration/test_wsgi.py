@@ -47,6 +47,34 @@ def test_ways_to_answer(running: Running) -> None:
     running.httpd.wait_for_line("a line for wsgi.errors")
 
 
+# What a head does -> status and body. The same in all modes: without workers mod_wsgi decides.
+RULES = {
+    "again": (201, "fine"),
+    "again_when_sent": (200, "sent RuntimeError"),
+    "with_error": (202, "fine"),
+    "with_error_when_sent": (200, "sent KeyError"),
+    "list_as_error": (200, "RuntimeError"),
+    "tuple_of_headers": (200, "TypeError"),
+    "header_in_a_list": (200, "TypeError"),
+    "header_of_one": (200, "ValueError"),
+    "header_of_a_number": (200, "TypeError"),
+    "header_of_two_lines": (200, "ValueError"),
+    "bytes_as_status": (200, "TypeError"),
+    "number_as_status": (200, "TypeError"),
+    "words_as_status": (200, "ValueError"),
+}
+
+
+def test_rules_of_the_head(running: Running) -> None:
+    answers = {name: running.ask(HOST, f"/rules?{name}") for name in RULES}
+    assert {name: (each.status, each.body) for name, each in answers.items()} == RULES
+
+
+def test_a_file_in_text_mode_is_sent_as_its_bytes(running: Running) -> None:
+    source = (running.tree.wsgi(HOST) / "app.py").read_bytes()
+    assert running.ask(HOST, "/text").content == source
+
+
 def test_streaming_is_not_held_back(running: Running) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=60)
     connection.request("GET", "/stream", headers={"Host": HOST})

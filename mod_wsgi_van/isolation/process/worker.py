@@ -181,7 +181,8 @@ class SentFile(wsgiref.util.FileWrapper):
 
     def descriptor(self) -> int | None:
         """The descriptor whose bytes, from its position on, are those that read() would give."""
-        file = self.filelike
+        text: Any = self.filelike
+        file = text.buffer if type(text) is io.TextIOWrapper else text
         plain = type(file) in (io.BufferedReader, io.BufferedRandom, io.FileIO)
         if not plain or type(getattr(file, "raw", file)) is not io.FileIO:
             return None  # also what has a fileno() of other bytes, as gzip.GzipFile
@@ -189,8 +190,8 @@ class SentFile(wsgiref.util.FileWrapper):
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             return None
         if type(file) is io.BufferedRandom:
-            file.flush()
-        os.lseek(fd, file.tell(), os.SEEK_SET)
+            text.flush()
+        os.lseek(fd, text.tell(), os.SEEK_SET)
         return fd
 
 
@@ -203,10 +204,16 @@ class Handler:
         self._sent = False
 
     def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Callable[..., Any]:
-        if exc_info and self._sent:
-            raise exc_info[1].with_traceback(exc_info[2])
-        if self._head is not None and not exc_info:
-            raise AssertionError("start_response was called twice without exc_info")
+        """Raises what mod_wsgi does, and allows what it does."""
+        if not isinstance(headers, list):
+            raise TypeError(f"the headers must be a list, not {type(headers).__name__}")
+        if exc_info is not None and not isinstance(exc_info, tuple):
+            raise RuntimeError("exc_info must be a tuple or None")
+        if self._sent:
+            if exc_info is None:
+                raise RuntimeError("start_response was called again without exc_info")
+            _, error, traceback = exc_info
+            raise error.with_traceback(traceback)
         self._head = make_head(status, headers)
         return self.write
 
@@ -247,7 +254,7 @@ class Handler:
         if self._sent:
             return []
         if self._head is None:
-            raise AssertionError("the application did not call start_response")
+            raise RuntimeError("the application did not call start_response")
         self._sent = True
         return [(b"H", self._head)]
 
@@ -260,10 +267,15 @@ def require_bytes(data: Any) -> bytes:
 
 def make_head(status: Any, headers: Any) -> bytes:
     """Tells the application, not the router, about a head that no server could send."""
+    if len(status) == 3:
+        status += " "  # mod_wsgi 6 takes the number alone, 4.9 does not
     if not STATUS.match(status):
         raise ValueError(f"not a status line: {status!r}")
     lines = [status]
-    for name, value in headers:
+    for header in headers:
+        if not isinstance(header, tuple):
+            raise TypeError(f"a header must be a tuple, not {type(header).__name__}")
+        name, value = header
         if not NAME.match(name) or not VALUE.match(value):
             raise ValueError(f"not a header: {name!r}: {value!r}")
         lines += (name, value)

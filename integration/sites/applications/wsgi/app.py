@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import sys
 import threading
 import time
 import uuid
@@ -120,7 +121,81 @@ def errors(environ, start_response):
     return text(start_response, b"said")
 
 
+class Rules:
+    """Heads as PEP 3333 and servers have them, by name: what the server makes of each."""
+
+    def __init__(self, start_response):
+        self.start = start_response
+
+    def again(self):
+        self.start("200 OK", [])
+        self.start("201 Created", [])
+
+    def again_when_sent(self):
+        self.start("200 OK", [])(b"sent ")
+        self.start("201 Created", [])
+
+    def with_error(self, sent=b""):
+        write = self.start("200 OK", [])
+        if sent:
+            write(sent)
+        try:
+            raise KeyError("before")
+        except KeyError:
+            self.start("202 Accepted", [], sys.exc_info())
+
+    def with_error_when_sent(self):
+        self.with_error(b"sent ")
+
+    def list_as_error(self):
+        self.start("200 OK", [], [])
+
+    def tuple_of_headers(self):
+        self.start("200 OK", ())
+
+    def header_in_a_list(self):
+        self.start("200 OK", [["Name", "value"]])
+
+    def header_of_one(self):
+        self.start("200 OK", [("Name",)])
+
+    def header_of_a_number(self):
+        self.start("200 OK", [("Name", 5)])
+
+    def header_of_two_lines(self):
+        self.start("200 OK", [("Name", "value\r\nX: y")])
+
+    def bytes_as_status(self):
+        self.start(b"200 OK", [])
+
+    def number_as_status(self):
+        self.start(200, [])
+
+    def words_as_status(self):
+        self.start("OK", [])
+
+
+def rules(environ, start_response):
+    try:
+        getattr(Rules(start_response), environ["QUERY_STRING"])()
+    except Exception as error:
+        name = type(error).__name__.encode()
+        try:
+            start_response("200 OK", [])
+        except RuntimeError:  # it was sent
+            pass
+        return [name]
+    return [b"fine"]
+
+
+def wrapped_text(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return environ["wsgi.file_wrapper"](Path(__file__).open(encoding="utf-8"), 4096)
+
+
 PATHS = {
+    "/rules": rules,
+    "/text": wrapped_text,
     "/": index,
     "/stream": stream,
     "/go": go,

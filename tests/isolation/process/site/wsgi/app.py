@@ -157,21 +157,9 @@ def too_late(environ, start_response):
     return [b"never"]
 
 
-def twice(environ, start_response):
-    start_response("200 OK", PLAIN)
-    start_response("200 OK", PLAIN)
-    return []
-
-
 def latin(environ, start_response):
     start_response("200 Tr\xe8s bien", [*PLAIN, ("X-Name", "caf\xe9"), ("X-Empty", "")])
     return [environ["PATH_INFO"].encode("latin-1")]
-
-
-def iterated(environ, start_response):
-    """What no server has to take, and wsgiref does not: headers that can be read once."""
-    start_response("200 OK", iter([*PLAIN, ("X-Once", "yes")]))
-    return [b"sent"]
 
 
 def bad_head(environ, start_response):
