@@ -7,11 +7,14 @@ import grp
 import os
 import pwd
 import re
+import socket
 import ssl
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from socketserver import BaseRequestHandler, ThreadingTCPServer
 from urllib.request import Request, urlopen
 
 import pytest
@@ -300,6 +303,45 @@ def owners_changes(users: dict[str, str], map_file: Path) -> Changes:
     )
 
 
+class Live(BaseRequestHandler):
+    """A server that speaks HTTP, or another protocol after it was asked to."""
+
+    def handle(self) -> None:
+        lines = self.request.recv(8192).decode().lower()
+        if "upgrade: websocket" not in lines:
+            head = "200 OK\r\nContent-Length: 4\r\nConnection: close"
+            self.request.sendall(f"HTTP/1.1 {head}\r\n\r\nlive".encode())
+            return
+        head = "101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade"
+        self.request.sendall(f"HTTP/1.1 {head}\r\n\r\n".encode())
+        self.request.sendall(self.request.recv(100).upper())
+
+
+def asgi(serve: Serve) -> None:
+    """Another server beside the sites, WebSockets included."""
+    host = "live.domain.org"
+    with ThreadingTCPServer(("127.0.0.1", 0), Live) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"127.0.0.1:{server.server_address[1]}"
+        text = pages.replaced(pages.block("server:asgi"), ("127.0.0.1:8001", address))
+        begin = "<VirtualHost *:80>"
+        changes = ((begin, f"{text}\n{begin}"),)
+        running = serve("daemon", changes=changes, modules=("proxy", "proxy_http"))
+        deploy(running)
+        assert ask(running, "/", host).body == "live"
+        assert ask(running, "/where.txt").body == "one 1\n"
+        with socket.create_connection(("127.0.0.1", running.port), 20) as client:
+            upgrade = "Connection: Upgrade\r\nUpgrade: websocket"
+            client.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\n{upgrade}\r\n\r\n".encode())
+            with client.makefile("rb") as answers:
+                assert b" 101 " in answers.readline()
+                while answers.readline().strip():
+                    pass
+                client.sendall(b"a message")
+                assert answers.read(9) == b"A MESSAGE"
+        server.shutdown()
+
+
 CHECKS: dict[str, Callable[[Serve], None]] = {
     pages.DAEMON: daemon,
     pages.EMBEDDED: embedded,
@@ -313,6 +355,7 @@ CHECKS: dict[str, Callable[[Serve], None]] = {
     "vhost:assets": assets,
     "server:owners": owners,
     "vhost:owners": owners,
+    "server:asgi": asgi,
 }
 
 
