@@ -55,12 +55,27 @@ class Lease:
         return self.directory
 
 
+@dataclass(eq=False, slots=True)
+class Share:
+    """What ``Shares`` knows of the requests of one release; guarded by its lock."""
+
+    host: str = ""
+    most: int = 0  # at once; 0: no limit of its own
+    full_since: float = 0.0  # requests in excess have waited since then; all times are monotonic
+    full_at: float = 0.0  # one did last
+    quick: bool = False  # meanwhile its requests did end
+    judged_until: float = 0.0  # so long that holds
+    said_until: float = 0.0
+    refused: int = 0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
     """What the router itself says in place of an application; looks to a request like a release."""
 
     application: Application
     lease: Lease = field(default_factory=lambda: Lease(""))
+    share: Share = field(default_factory=Share)
     unasked: int = sys.maxsize
 
 
@@ -75,20 +90,6 @@ def _counted_alone() -> int:
 # What sys.getrefcount(release.lease) says of a release that one request has. That is exact where
 # nobody else names a lease, as a local variable or an argument would.
 ALONE = _counted_alone()
-
-
-@dataclass(eq=False, slots=True)
-class Share:
-    """What ``Shares`` knows of the requests of one release; guarded by its lock."""
-
-    host: str = ""
-    most: int = 0  # at once; 0: no limit of its own
-    full_since: float = 0.0  # requests in excess have waited since then; all times are monotonic
-    full_at: float = 0.0  # one did last
-    quick: bool = False  # meanwhile its requests did end
-    judged_until: float = 0.0  # so long that holds
-    said_until: float = 0.0
-    refused: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 
-from mod_wsgi_van.interpreter.life import ServerState
+from mod_wsgi_van.interpreter.life import Notes, ServerState
 from mod_wsgi_van.sites.release import ALONE, Answer, Release, Share
 from mod_wsgi_van.sites.table import Sites
 
@@ -32,7 +32,7 @@ _QUICK_FOR = 1.0  # how long what was learned holds; this one goes on while it s
 _SLOW_FOR = 60.0
 _SAY_AGAIN = 60.0
 
-_NOTE = "mod_wsgi_van.thread"  # the site that holds the thread of a request, and since when
+_NOTE = "mod_wsgi_van.thread"  # the site that holds a thread; from the first count on, since when
 _WAITING = ("", math.inf)
 
 
@@ -45,9 +45,11 @@ class Shares:
     """
 
     def __init__(self, server: ServerState, threads: int, sites: Sites) -> None:
-        self._server = server
+        self._active, self._notes = server.active, server.notes
         self._threads = threads or server.threads
         self._sites = sites
+        # So many requests at most, the one that asks among them, leave room whosever they are.
+        self._plenty = sum(self._leaves_room(held, held) for held in range(self._threads))
         self.after_fork()
 
     def after_fork(self) -> None:
@@ -55,18 +57,18 @@ class Shares:
 
     def take(self, release: Release | Answer) -> bool:
         """Whether a request may go on that holds the lease; may wait for QUICK seconds."""
-        if isinstance(release, Answer) or not (self._threads or release.share.most):
-            return True
-        share, busy = release.share, len(self._server.active)
+        share, busy = release.share, len(self._active)
         try:
-            notes = self._server.notes()
+            notes = self._notes()
         except RuntimeError:  # mod_wsgi: in this thread there is no request of the server's
             return True
-        begun = now = time.monotonic()
-        if busy and not share.most and self._leaves_room(busy - 1, busy - 1):
-            notes[_NOTE] = (share.host, now)  # mostly it is as simple as that
+        if 0 < busy <= self._plenty and not share.most:  # mostly it is as simple as that
+            notes[_NOTE] = share.host
+            return True
+        if not (self._threads or share.most):
             return True
         notes[_NOTE] = _WAITING
+        begun = now = time.monotonic()
         while True:
             with self._lock:
                 own, held, slow = self._count(release, now)
@@ -78,7 +80,7 @@ class Shares:
                 if below and (more or self._leaves_room(own, held)):
                     if more:
                         share.judged_until = now + _QUICK_FOR
-                    notes[_NOTE] = (share.host, now)
+                    notes[_NOTE] = share.host
                     return True
                 if not (below and busy and (quick or not judged)) or now - begun > _PATIENCE:
                     self._refuse(share, own, now)
@@ -96,15 +98,15 @@ class Shares:
         free = self._threads - held
         return not (own and self._threads) or own < 1 << max(0, free - 1)
 
-    def _count(self, release: Release, now: float) -> tuple[int, int, int]:
+    def _count(self, release: Release | Answer, now: float) -> tuple[int, int, int]:
         """The threads that the site holds, that all hold, and that are held longer than QUICK.
 
         Without those of requests that ask, as the caller.
         """
-        active = list(self._server.active.values())
+        active = list(self._active.values())
         if not active:
             return self._count_leases(release)
-        notes = [each.setdefault(_NOTE, ("", now)) for each in active]
+        notes = [_dated(each, now) for each in active]
         held = [(host, since) for host, since in notes if since != math.inf]
         own = sum(host == release.share.host for host, _ in held)
         if not release.share.most and any(not host for host, _ in held):
@@ -112,8 +114,8 @@ class Shares:
             own += sys.getrefcount(release.lease) - ALONE > own
         return own, len(held), sum(now - since > QUICK for _, since in held)
 
-    def _count_leases(self, release: Release) -> tuple[int, int, int]:
-        others = {site.release for site in self._sites if self._threads} - {release}
+    def _count_leases(self, release: Release | Answer) -> tuple[int, int, int]:
+        others = {site.release for site in self._sites if self._threads and site.release != release}
         own = sys.getrefcount(release.lease) - ALONE
         held = own + sum(
             sys.getrefcount(other.lease) - ALONE + 1
@@ -128,6 +130,16 @@ class Shares:
             share.said_until = now + _SAY_AGAIN
             text = (
                 "%s: VAN043: its requests hold %d of %s threads of the server, as many as they may:"
-                " more get 503, %d until now"
+                " more get 503, %d until now; find what makes them slow, or raise threads of"
+                " WSGIDaemonProcess, or max_concurrency where it is set"
             )
             log.warning(text, share.host, own, self._threads or "the", share.refused)
+
+
+def _dated(notes: Notes, now: float) -> tuple[str, float]:
+    """The site that holds a thread, and since when as far as it was noticed."""
+    note = notes.get(_NOTE, "")
+    if type(note) is str:
+        note = notes[_NOTE] = (note, now)
+    dated: tuple[str, float] = note
+    return dated

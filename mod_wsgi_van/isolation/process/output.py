@@ -77,7 +77,8 @@ class Output:
     def _say(self) -> None:
         if self.dropped:
             log.warning(
-                "%s: VAN045: %d bytes that its worker wrote were dropped: more than %d in a second",
+                "%s: VAN045: %d bytes that its worker wrote were dropped: more than %d in a second;"
+                " find what writes so much to stderr or stdout",
                 self._host,
                 self.dropped,
                 RATE,
