@@ -33,6 +33,7 @@ FLOORS = [
     {"engine"},
     {"router"},
     {""},  # the package itself, which offers the router
+    {"deploy"},
     {"manual", "cli", "__main__"},
 ]
 
