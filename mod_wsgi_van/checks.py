@@ -27,6 +27,7 @@ MOST = 2**63 - 1
 RESERVED = ("PYTHON*", "LD_*", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
 
 
+_SHIFTS = {"": 0, "K": 10, "M": 20, "G": 30}
 _SHOWN = 80  # characters of a name that a file may have made up
 _PLAIN = re.compile(r"[\w*.-]+", re.ASCII)
 
@@ -67,6 +68,19 @@ def number(whole: bool, zero: str, value: Any) -> Any:
     if whole and value > MOST:
         raise ValueError(f"{wanted}, at most {MOST}")
     return value if whole else min(value, LONGEST)
+
+
+def size(value: Any) -> int:
+    """Bytes: a number of them, or text such as 300M."""
+    found = re.fullmatch(r"([0-9]{1,19})([KMG]?)", value) if isinstance(value, str) else None
+    if found:
+        value = int(found[1]) << _SHIFTS[found[2]]
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST:
+        raise ValueError(
+            f"a whole number of bytes is wanted, 0 or more, at most {MOST}, or one of K, M or G"
+            ' (of 1024 each) as "300M"'
+        )
+    return value
 
 
 def part(value: Any) -> float:

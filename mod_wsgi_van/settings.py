@@ -248,13 +248,15 @@ class Settings:
         "time that a worker may take to end before it is killed; so long may each exit handler of a"
         " replaced release take in this process, before the next one runs",
     )
-    memory_limit: int = _amount(
+    memory_limit: int = _row(
         0,
         "bytes",
-        "resident memory above which a worker is replaced; the kernel gives it twice as much at"
-        " the most, and 10 MB for each thread",
-        zero="any",
+        checks.size,
+        "resident memory above which a worker is replaced, in bytes or as 300M; the kernel gives it"
+        " twice as much at the most, and 10 MB for each thread; 0: any",
+        "process",
         site="memory_limit",
+        rank=_or_endless,
     )
     process_environ: Sequence[str] = _row(
         ("*",),

@@ -30,7 +30,7 @@ isolation = "imports"
 
 [sites."Shop.domain.org"]
 aliases = ["www.shop.domain.org", "*.shop.domain.org"]
-memory_limit = 300_000_000
+memory_limit = "300M"
 env.DEBUG = "1"
 """
 
@@ -49,7 +49,7 @@ def test_a_router_of_a_file_has_what_the_file_says(tmp_path: Path) -> None:
     assert router.limits == {"threads": 32, "isolation": "imports"}
     site = router.sites["shop.domain.org"]
     assert site["aliases"] == ("www.shop.domain.org", "*.shop.domain.org")
-    assert (site["memory_limit"], site["env"]) == (300_000_000, {"DEBUG": "1"})
+    assert (site["memory_limit"], site["env"]) == (300 << 20, {"DEBUG": "1"})
     assert router.settle == 0.1
 
 

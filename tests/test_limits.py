@@ -64,10 +64,10 @@ def test_the_example_of_the_manual() -> None:
     (text,) = (text for text in examples(config.PATH) if "[limits]" in text)
     given = config.parse(text, config.PATH, settings.router_checks())
     silent = granted({}, "blog.domain.org", **given)
-    assert (silent["threads"], silent["memory_limit"]) == (8, 500_000_000)
+    assert (silent["threads"], silent["memory_limit"]) == (8, 500 << 20)
     assert granted({"threads": 64}, **given)["threads"] == 32
     shop = granted({"isolation": "auto"}, **given)
-    assert (shop["memory_limit"], shop["isolation"]) == (2_000_000_000, "process")
+    assert (shop["memory_limit"], shop["isolation"]) == (2 << 30, "process")
 
 
 def test_what_no_site_changes_is_the_routers_own() -> None:

@@ -13,7 +13,7 @@ from mod_wsgi_van.checks import LONGEST
 from mod_wsgi_van.settings import Settings
 
 TIMES = [each.name for each in fields(Settings) if each.metadata["unit"] == "seconds"]
-AMOUNTS = ["process_threads", "processes_per_vhost", "max_requests", "memory_limit"]
+AMOUNTS = ["process_threads", "processes_per_vhost", "max_requests"]
 NEVER_0 = ["update_interval", "load_timeout", "shutdown_timeout", *AMOUNTS[:2]]
 
 WRONG: list[tuple[str, Any, str]] = [
@@ -27,6 +27,8 @@ WRONG: list[tuple[str, Any, str]] = [
     *((name, 1.5, "a whole number") for name in AMOUNTS),
     *((name, True, "a whole number") for name in AMOUNTS),
     *((name, 2**63, "at most 9223372036854775807") for name in AMOUNTS),
+    *(("memory_limit", wrong, '"300M"') for wrong in (-1, 1.5, True, 2**63, "8E", "1.5G", "")),
+    ("memory_limit", "9223372036854775807K", "at most 9223372036854775807"),
     ("update_interval", float("inf"), "more than 0"),
     ("grace_period", float("nan"), "0 or more"),
     ("load_timeout", None, "a number of seconds"),
@@ -116,6 +118,14 @@ def test_a_time_is_no_longer_than_the_kernel_can_wait(name: str) -> None:
 @pytest.mark.parametrize("name", ["watch_paths", "watch_ignore", "process_environ"])
 def test_names_may_come_from_anything_that_can_be_iterated(name: str) -> None:
     assert kept(name, (text for text in "ab")) == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("given", "bytes_"),
+    [(300, 300), ("300", 300), ("3K", 3072), ("300M", 300 << 20), ("2G", 2**31)],
+)
+def test_an_amount_of_memory(given: Any, bytes_: int) -> None:
+    assert kept("memory_limit", given) == bytes_
 
 
 def test_secrets_stay_out_of_the_repr() -> None:

@@ -21,11 +21,12 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _option(each: dataclasses.Field[Any]) -> Callable[[Any], Any]:
     several = isinstance(each.default, tuple)
+    text = several or each.metadata["unit"] == "bytes"  # as 300M
     unit = each.metadata["unit"].upper()
     again = "; may be given again" if several else ""
     return click.option(
         "--" + each.name.replace("_", "-"),
-        type=str if several else type(each.default),
+        type=str if text else type(each.default),
         multiple=several,
         default=None,
         metavar=unit.rstrip("S") if several else unit,

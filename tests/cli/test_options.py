@@ -28,6 +28,7 @@ def test_what_is_not_given_is_left_to_the_router() -> None:
         (["--module-name", "x"], {"module_name": "x"}),
         (["--process-threads", "5"], {"process_threads": 5}),
         (["--settle", "2"], {"settle": 2.0}),
+        (["--memory-limit", "300M"], {"memory_limit": "300M"}),
         (["--watch-paths", "a b", "--watch-paths", "c"], {"watch_paths": ("a b", "c")}),
         (["--process-environ", "A=1=2"], {"process_environ": ("A=1=2",)}),
     ],
