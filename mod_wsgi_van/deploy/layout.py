@@ -63,8 +63,7 @@ class Home:
 
     @property
     def lock(self) -> Path:
-        """Beside the home: who removes a site holds it too."""
-        return self.base / SITES / f".{self.site}.lock"
+        return self.path / ".lock"
 
     def release(self, id: str) -> Path:
         return self.releases / id

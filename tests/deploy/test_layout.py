@@ -10,11 +10,6 @@ import pytest
 from mod_wsgi_van.deploy.layout import Home, point
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return Home(tmp_path, "shop.test")
-
-
 def release(home: Home, id: str) -> None:
     home.release(id).mkdir(parents=True)
     home.record(id).write_text("{}")

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
-import pwd
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from mod_wsgi_van.deploy.user import as_user
 from mod_wsgi_van.files.chain import resolve
 
 Question = tuple[str, int]
@@ -22,46 +20,6 @@ def look(user: str, questions: Sequence[Question]) -> list[str]:
     """
     answers = as_user(user, lambda: [_obstacle(*question) for question in questions])
     return [answer.replace("USER", user or "this user") for answer in answers]
-
-
-def as_user(user: str, answer: Callable[[], Any]) -> Any:
-    """Call ``answer`` in a child process of ``user``; what it returns must be JSON's.
-
-    Raises RuntimeError with what the call raised.
-    """
-    ours, theirs = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.close(ours)
-            try:
-                become(user)
-                said = ["", answer()]
-            except Exception as error:
-                said = [f"{type(error).__name__}: {error}"[:500], None]
-            with os.fdopen(theirs, "wb") as pipe:
-                pipe.write(json.dumps(said).encode())
-        finally:
-            os._exit(0)
-    os.close(theirs)
-    with os.fdopen(ours, "rb") as pipe:
-        data = pipe.read()
-    os.waitpid(pid, 0)
-    if not data:
-        raise RuntimeError(f"the process that looks as {user} ended without an answer")
-    fault, result = json.loads(data)
-    if fault:
-        raise RuntimeError(fault)
-    return result
-
-
-def become(user: str) -> None:
-    """Change this process into one of ``user``, for good; nothing where that cannot be."""
-    if user and os.geteuid() == 0:
-        entry = pwd.getpwnam(user)
-        os.initgroups(user, entry.pw_gid)
-        os.setgid(entry.pw_gid)
-        os.setuid(entry.pw_uid)
 
 
 def _obstacle(path: str, mode: int) -> str:

@@ -19,6 +19,7 @@ from mod_wsgi_van import Router
 from mod_wsgi_van.cli.apache import ENVIRON
 from mod_wsgi_van.cli.doctor import eyes
 from mod_wsgi_van.cli.doctor.finding import Finding, judged
+from mod_wsgi_van.deploy.user import as_user, become
 from mod_wsgi_van.errors import BadHost, LoadError
 from mod_wsgi_van.files.own import SECRETS, OwnFiles, secrets
 from mod_wsgi_van.files.reading import read
@@ -89,7 +90,7 @@ class Examination:
         return judged(name, check, says, remedy, site=self.host, **more)
 
     def _application(self, wsgi: str) -> Iterator[Finding]:
-        says, capped, (module, *names) = eyes.as_user(self.user, lambda: self._own(wsgi))
+        says, capped, (module, *names) = as_user(self.user, lambda: self._own(wsgi))
         remedy = "mend the file; mod-wsgi-van help settings"
         yield self._judged("van-toml", "what the site says of itself is valid", says, remedy)
         if says:
@@ -100,7 +101,7 @@ class Examination:
         path = self._module(wsgi, module)
         check = f"{path} defines {' or '.join(names)}"
         says = eyes.look(self.user, [(path, os.R_OK)])[0]
-        says = says or str(eyes.as_user(self.user, lambda: _lacks(path, names)))
+        says = says or str(as_user(self.user, lambda: _lacks(path, names)))
         remedy = f"define {names[0]} there, or name the module and the object in van.toml"
         yield self._judged("application", check, says, remedy)
 
@@ -151,7 +152,7 @@ class Examination:
                 return str(error)
             return ""
 
-        return str(eyes.as_user(self.user, look))
+        return str(as_user(self.user, look))
 
     def _owner(self, wsgi: str) -> Finding:
         """Whether the spawner would start a worker; it is asked by its own code."""
@@ -200,7 +201,7 @@ class Examination:
             env=ENVIRON,
             cwd="/",
             start_new_session=True,
-            preexec_fn=lambda: eyes.become(self.user),
+            preexec_fn=lambda: become(self.user),
         )
         # What a site writes is taken up to a limit: then its own writing fails.
         head = subprocess.Popen(

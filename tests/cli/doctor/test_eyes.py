@@ -51,8 +51,3 @@ def test_what_is_closed_itself_is_named(place: Path, mode: int, verb: str) -> No
     assert look(place / "a/b/file", mode) == (
         f"{place}/a/b/file cannot be {verb} by {NOBODY or 'this user'}"
     )
-
-
-def test_a_child_that_ends_without_an_answer_is_an_error() -> None:
-    with pytest.raises(RuntimeError, match="ended without an answer"):
-        eyes.as_user("", lambda: os._exit(1))
