@@ -70,6 +70,7 @@ class ImportsIsolation:
                 waste.join(self)
                 self._hooked = True
             self._loading += 1
+        waste.loading()
         try:
             system, name, application, error = _load(source)
         finally:
