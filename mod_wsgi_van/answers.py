@@ -7,6 +7,7 @@ from mod_wsgi_van.wsgi import Environ, Response, StartResponse
 # Keys of environ, for an override of Router.unavailable.
 STATUS = "mod_wsgi_van.status"
 RETRY_AFTER = "mod_wsgi_van.retry_after"  # seconds as a str; only with 503
+MAINTENANCE = "60"  # seconds until a client is to ask again
 
 _TEXTS = {
     "400": b"This host name cannot be served.\n",
@@ -15,12 +16,17 @@ _TEXTS = {
 
 
 def short(
-    environ: Environ, start_response: StartResponse, status: str, retry_after: object = None
+    environ: Environ,
+    start_response: StartResponse,
+    status: str,
+    retry_after: object = None,
+    page: bytes | None = None,
 ) -> Response:
-    """Answer with ``status``, and where it is given with ``retry_after`` in seconds."""
+    """Answer with ``status``, with ``retry_after`` in seconds and a page of HTML where given."""
     body = _TEXTS.get(status[:3], b"This site cannot be served at the moment.\n")
+    body, kind = (body, "plain") if page is None else (page, "html")
     headers = [
-        ("Content-Type", "text/plain; charset=utf-8"),
+        ("Content-Type", f"text/{kind}; charset=utf-8"),
         ("Content-Length", str(len(body))),
         ("Cache-Control", "no-store"),
     ]

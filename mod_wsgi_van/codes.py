@@ -141,7 +141,8 @@ CODES = {
         (NOT_LIVE, LATE, S503),
     ),
     "VAN018": Code(
-        "A file of a site that the router has to read is not a regular file, or is far too large.",
+        "A file of a site that the router has to read is not a regular file, is far too large, or"
+        " is another user's.",
         _LOAD,
         "Replace the file, or remove it. The line names it.",
         (NOT_LIVE, S500),

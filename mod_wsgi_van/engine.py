@@ -20,6 +20,7 @@ from mod_wsgi_van.interpreter.interval import hurry
 from mod_wsgi_van.reload.attempts import Answers, Attempts
 from mod_wsgi_van.reload.loader import Loader
 from mod_wsgi_van.reload.mailbox import Mailbox, Stale
+from mod_wsgi_van.reload.maintenance import Maintenance
 from mod_wsgi_van.reload.parts import Parts
 from mod_wsgi_van.reload.retiring import Retiring, retire_all
 from mod_wsgi_van.reload.thread import ReloadThread
@@ -70,7 +71,9 @@ class Engine:
         """Make the parts that have state of one process; see ``after_fork``."""
         settings, mailbox = self._settings, Mailbox()
         retiring = Retiring(settings.grace_period, mailbox)
-        self._parts = Parts(self.sites, self._loader, self._watcher, mailbox, retiring)
+        owned = settings.site_user == "owner"
+        maintenance = Maintenance(self.sites, self._answers.maintenance, owned=owned)
+        self._parts = Parts(self.sites, self._loader, self._watcher, mailbox, retiring, maintenance)
         self._attempts = Attempts(self._parts, self._answers, settings)
         self._reloads: ReloadThread | None = None
 
@@ -85,14 +88,13 @@ class Engine:
         """
         while True:
             site = self.sites.site(host, path)
-            release = site.release
+            release = site.answer
             if release is not None or self._stopped:
                 return site, release
             attempt = self._attempts.first(site)
             if attempt is not None:
                 left = min(attempt.deadline - time.monotonic(), self._settings.load_timeout)
-                attempt.done.wait(max(0.0, left))
-                if not attempt.done.is_set():
+                if not attempt.answered.wait(max(0.0, left)):
                     self._attempts.late()
                     return site, None
 

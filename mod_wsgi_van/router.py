@@ -81,8 +81,10 @@ class Router(Settings):
         self._broken = Answer(self._answer_broken)
         asks = type(self).get_version is not Router.get_version
         loader = Loader(self, self._rules, self._isolations(), asks=asks)
-        missing = Answer(self._answer_not_found)
-        self._engine = Engine(loader, Answers(missing, self._broken), self._settings)
+        given = Answers(
+            Answer(self._answer_not_found), self._broken, Answer(self._answer_maintenance)
+        )
+        self._engine = Engine(loader, given, self._settings)
         self._sites = self._engine.sites
         self._shares = self._engine.shares
         scripts.made(os.path.abspath(self.base_path), self._engine.supersede)
@@ -161,7 +163,7 @@ class Router(Settings):
         site = self._sites.memo.get(environ.get("HTTP_HOST"))
         # One read of the site's reference decides what answers this request; the lease in its
         # environ keeps that from being retired before the request is over.
-        release = site.release if site is not None else None
+        release = site.answer if site is not None else None
         if release is None:
             release = self._find(environ)
         environ[RELEASE] = release.lease
@@ -216,6 +218,11 @@ class Router(Settings):
     def _answer_busy(self, environ: Environ, start_response: StartResponse) -> Response:
         environ[answers.STATUS] = "503 Service Unavailable"
         environ[answers.RETRY_AFTER] = "5"
+        return self.unavailable(environ, start_response)
+
+    def _answer_maintenance(self, environ: Environ, start_response: StartResponse) -> Response:
+        environ[answers.STATUS] = "503 Service Unavailable"
+        environ[answers.RETRY_AFTER] = answers.MAINTENANCE
         return self.unavailable(environ, start_response)
 
     def _answer_broken(self, environ: Environ, start_response: StartResponse) -> Response:

@@ -38,18 +38,21 @@ def read(path: str, limit: int) -> str | None:
     return None if data is None else data.decode("utf-8", "replace")
 
 
-def read_bytes(path: str, limit: int) -> bytes | None:
+def read_bytes(path: str, limit: int, owner: int | None = None) -> bytes | None:
     """Return the contents of such a file.
 
-    Raises errors.UnfitFile for a larger one and for what is no regular file, errors.Unreadable
-    where it cannot be read.
+    Raises errors.UnfitFile for a larger one, for what is no regular file and where ``owner`` is
+    given for another user's, errors.Unreadable where it cannot be read.
     """
     data = None
     with missing_or_readable(path):
         _check(path, os.stat(path), limit)  # before it is opened: that alone makes some devices act
         descriptor = os.open(path, _FLAGS)
         try:
-            _check(path, os.fstat(descriptor), limit)
+            found = os.fstat(descriptor)
+            _check(path, found, limit)
+            if owner is not None and found.st_uid != owner:
+                raise _unfit(path, "belongs to another user than the site", limit)
             data = _up_to(descriptor, limit + 1)
         finally:
             os.close(descriptor)

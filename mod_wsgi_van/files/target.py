@@ -6,6 +6,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mod_wsgi_van.files.chain import resolve
+
+# Beside the sites: what belongs to each, for example who is in maintenance. No Host leads there.
+SITES = ".sites"
+_MARK = "maintenance"
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -15,6 +21,7 @@ class Target:
     everything below that directory, ignored names left out and never entered.
     ``trees``: further files, or directories with everything below them; their hops too.
     ``files``: further files, or directories of which only the direct entries count; their hops too.
+    ``beside``: further paths that do not decide the code; their hops are watched, and no more.
     ``ignored``: globs of names that are ignored here besides those that are ignored everywhere.
     """
 
@@ -22,6 +29,7 @@ class Target:
     tree: bool = True
     trees: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
 
 
@@ -59,3 +67,20 @@ class Layout:
             files=tuple(os.path.join(top, name) for name in names),
             ignored=tuple(ignored),
         )
+
+
+def mark(path: str | os.PathLike[str]) -> str:
+    """Return the file that puts the site at ``path`` in maintenance while it stands."""
+    directory, name = os.path.split(os.path.abspath(path))
+    return os.path.join(directory, SITES, name, _MARK)
+
+
+def marks(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Return such a file for each name of the site on the way from ``path``.
+
+    A name may be a link to another one in the same directory.
+    """
+    top = os.path.dirname(os.path.abspath(path))
+    end = resolve(top).end
+    names = (name for where, name in resolve(os.fspath(path)).hops if where == end)
+    return tuple(mark(os.path.join(top, name)) for name in names if name != SITES)

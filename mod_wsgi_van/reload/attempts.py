@@ -54,6 +54,7 @@ class Answers:
 
     not_found: Answer
     failed: Answer
+    maintenance: Answer
 
 
 class Attempts:
@@ -65,6 +66,7 @@ class Attempts:
         self._watcher = parts.watcher
         self._mailbox = parts.mailbox
         self._retiring = parts.retiring
+        self._maintenance = parts.maintenance
         self._namesakes = Namesakes(parts.sites, parts.loader)
         self._answers = answers
         self._restarts = Restarts(parts, settings)
@@ -164,7 +166,11 @@ class Attempts:
             self.mark_missing(site, attempt)  # no hook is asked about what a client made up
             return
         while True:
-            self._watcher.arm(site.key, self._loader.target(site.path, site.files))
+            target = self._loader.target(site.path, site.files)
+            self._watcher.arm(site.key, target)
+            self._maintenance.look(site, target.beside)
+            if site.key in self._watcher.polled():
+                self._mailbox.put(Wake())  # maintenance may begin before the load has ended
             attempt.state = prepared = None
             try:
                 attempt.state = self._settled(site)

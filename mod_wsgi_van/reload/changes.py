@@ -126,6 +126,7 @@ class Changes:
         attempt = site.attempt
         if attempt is not None and not attempt.late:
             self._leave_to(attempt)
+            self._looks.glimpse(site)  # maintenance does not wait for an import
             return
         pending = self._pending.get(site.key)
         if pending is None or pending.own:

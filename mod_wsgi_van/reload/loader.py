@@ -18,7 +18,7 @@ from typing import Protocol, TypeVar
 from mod_wsgi_van.errors import HookFailed
 from mod_wsgi_van.files.chain import identify, resolve
 from mod_wsgi_van.files.reading import is_missing, unreadable
-from mod_wsgi_van.files.target import Target
+from mod_wsgi_van.files.target import Target, marks
 from mod_wsgi_van.files.version import Version, points
 from mod_wsgi_van.isolation.choice import Choice, choose
 from mod_wsgi_van.isolation.contract import Instance, Isolation, Source
@@ -112,7 +112,7 @@ class Loader:
 
     def target(self, path: Path, files: tuple[str, ...] = ()) -> Target:
         """Return what to watch for a vhost; see Rules."""
-        return self._rules.target(path, files)
+        return replace(self._rules.target(path, files), beside=marks(path))
 
     def way(self, path: Path) -> Target:
         """Return what to watch for a vhost that is not there."""

@@ -40,7 +40,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Glimpsed:
-    """Where the wsgi directory leads, "" for nowhere, and nothing more."""
+    """Where the wsgi directory leads, "" for nowhere."""
 
     site: Site
     directory: str
@@ -53,6 +53,7 @@ class Looks:
         self._sites = parts.sites
         self._loader = parts.loader
         self._watcher = parts.watcher
+        self._maintenance = parts.maintenance
         self._errands = errands
         self._ordered: dict[str, Why | None] = {}  # None: a glimpse
         self._again: dict[str, tuple[Site, Why]] = {}
@@ -100,6 +101,7 @@ class Looks:
             else:
                 target = self._loader.target(site.path, site.files)
             self._watcher.arm(site.key, target)
+            self._maintenance.look(site, target.beside)
             if self._sites.by_key(site.key) is not site:  # evicted, maybe while it was armed
                 self._watcher.remove(site.key)
             if site.stranger:
@@ -117,6 +119,7 @@ class Looks:
         return Seen(site, why, attempts, state)
 
     def _glimpse(self, site: Site) -> Glimpsed:
+        self._maintenance.look(site)
         return Glimpsed(site, self._loader.leads_to(site.path))
 
     # The work of a walk; in van-files.
@@ -125,6 +128,7 @@ class Looks:
         """Look at a site where one ``stat`` through the links shows a swap or a touch."""
         if self._errands.absent(site):
             return None
+        self._maintenance.look(site)
         known = site.state.identity if site.state is not None else None
         if identify(self._loader.wsgi(site.path)) == known:
             return None
@@ -136,7 +140,10 @@ class Looks:
         A touch alone does not count: an ignored file that came and went looks the same.
         """
         known = site.state
-        if self._errands.absent(site) or (site.release is None and site.attempt is None):
+        if self._errands.absent(site):
+            return None
+        self._maintenance.look(site)
+        if site.release is None and site.attempt is None:
             return None
         if known is None or not isinstance(known.version, Version):
             return self._look(site, why)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mod_wsgi_van.reload.loader import Loader
 from mod_wsgi_van.reload.mailbox import Mailbox
+from mod_wsgi_van.reload.maintenance import Maintenance
 from mod_wsgi_van.reload.retiring import Retiring
 from mod_wsgi_van.sites.table import Sites
 from mod_wsgi_van.watch import Watcher
@@ -20,3 +21,4 @@ class Parts:
     watcher: Watcher
     mailbox: Mailbox
     retiring: Retiring
+    maintenance: Maintenance

@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+from mod_wsgi_van.files.chain import Identity
 from mod_wsgi_van.sites.release import Answer, Place, Release, State
 
 _GOING = 2  # so many releases in a row that do not end are no accident
@@ -18,9 +19,14 @@ _serial = itertools.count(1)
 
 
 class Attempt:
-    """One attempt to load a vhost; ``done`` is set when it has ended, either way."""
+    """One attempt to load a vhost.
+
+    ``done`` is set when it has ended, either way, and ``answered`` when who waits for it to answer
+    a request need not wait any more.
+    """
 
     __slots__ = (
+        "answered",
         "begun",
         "deadline",
         "done",
@@ -46,6 +52,7 @@ class Attempt:
         self.started = time.monotonic()
         self.deadline = self.started + timeout
         self.done = threading.Event()
+        self.answered = threading.Event()
         self.state: State | None = None  # known once the loading thread measured it
         self.ended: object = None  # of what release that had to end before: its ``prepared``
         self.said_late = False  # the reload thread's
@@ -55,27 +62,37 @@ class Attempt:
     def late(self) -> bool:
         return time.monotonic() >= self.deadline
 
+    def end(self) -> None:
+        """Nobody need wait for it any more."""
+        self.done.set()
+        self.answered.set()
+
 
 class Site:
     """One vhost's directory.
 
     ``release`` is None until the first load, an Answer while there is nothing to serve, and else
-    the current release. ``state`` is that of the last attempt, failed ones included, and ``took``
+    the current release. ``answer`` is what requests get: that, or ``maintenance`` while there is
+    one. ``state`` is that of the last attempt, failed ones included, and ``took``
     when that was: ns since the epoch, from and to.
     """
 
     __slots__ = (
         "_going",
+        "_maintenance",
+        "_release",
+        "answer",
         "attempt",
         "attempts",
         "capped",
         "files",
         "host",
         "key",
+        "marked",
+        "marks",
         "own_changes",
         "path",
         "place",
-        "release",
         "state",
         "stranger",
         "took",
@@ -84,7 +101,12 @@ class Site:
     def __init__(self, host: str, path: Path) -> None:
         self.host = host
         self.path = path
-        self.release: Release | Answer | None = None
+        self._release: Release | Answer | None = None
+        self._maintenance: Answer | None = None
+        self.answer: Release | Answer | None = None
+        # Of the threads that look: the files that put it in maintenance, and what they found there.
+        self.marks: tuple[str, ...] = ()
+        self.marked: tuple[Identity | None, ...] = ()
         self.attempt: Attempt | None = None
         self.attempts = 0  # that have ended, one way or the other
         self.state: State | None = None
@@ -99,6 +121,24 @@ class Site:
         # What the watcher knows it by. Of its own for every site, so that removing an evicted one
         # cannot take away the watches of its successor, whatever the order of two threads.
         self.key = f"{path}#{next(_serial)}"
+
+    @property
+    def release(self) -> Release | Answer | None:
+        return self._release
+
+    @release.setter
+    def release(self, release: Release | Answer | None) -> None:
+        self._release = release
+        self.answer = self._maintenance or release
+
+    @property
+    def maintenance(self) -> Answer | None:
+        return self._maintenance
+
+    @maintenance.setter
+    def maintenance(self, maintenance: Answer | None) -> None:
+        self._maintenance = maintenance
+        self.answer = maintenance or self._release
 
     @property
     def goes_on(self) -> bool:

@@ -1,7 +1,7 @@
 """The table of sites: vhost directory -> site, and what each site answers with.
 
 ``Sites.lock`` guards the tables and the sites and attempts in them; nothing foreign is called while
-it is held. A request reads ``site.release`` without it: one reference, replaced by one assignment.
+it is held. A request reads ``site.answer`` without it: one reference, replaced by one assignment.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Sites:
             attempt = Attempt(site, timeout, first=not isinstance(site.release, Release))
             superseded, site.attempt = site.attempt, attempt
             if superseded is not None:
-                superseded.done.set()  # who waits for it waits for the new one instead
+                superseded.end()  # who waits for it waits for the new one instead
             return attempt, True
 
     def give_up(self, attempt: Attempt) -> list[Site]:
@@ -223,6 +223,7 @@ class Sites:
             if self._sites.get(site.path) is not site:
                 return None, []
             old, site.release = site.release, answer
+            site.maintenance, site.marked = None, ()
             site.state, site.files = None, ()
             self._names.leave(site)
             if site.attempt is not None:
@@ -243,6 +244,20 @@ class Sites:
             evicted.append(other)
         return evicted
 
+    def maintain(self, site: Site, answer: Answer | None) -> bool:
+        """Have a site answer with that and not with its release, or None again; whether it does.
+
+        Requests that wait for a load need not wait for its end in maintenance.
+        """
+        with self.lock:
+            if site.stranger or self._sites.get(site.path) is not site:
+                return False
+            site.maintenance = answer
+            if site.attempt is not None:
+                answered = site.attempt.answered
+                answered.clear() if answer is None else answered.set()
+            return True
+
     def reset(self, site: Site) -> None:
         """Let the next request load the site: there was nothing to serve, and there is now."""
         with self.lock:
@@ -254,7 +269,7 @@ class Sites:
         site.attempt = None
         site.attempts += 1
         site.took = (attempt.begun, time.time_ns())
-        attempt.done.set()
+        attempt.end()
 
     def close(self) -> list[tuple[Site, Release]]:
         """Install nothing any more; return every current release with its site."""

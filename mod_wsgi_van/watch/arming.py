@@ -51,6 +51,8 @@ class Arming:
         for path in target.files:
             if end := self._follow(path).end:
                 self._watch(end, ENTRIES)
+        for path in target.beside:
+            self._follow(path)
 
     def _tree(self, directory: str) -> None:
         """Arm a directory and all below it, symlinks followed; nothing for a file or ""."""

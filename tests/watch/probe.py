@@ -20,6 +20,7 @@ from mod_wsgi_van.reload.errands import Back, Done, Errands
 from mod_wsgi_van.reload.loader import Loader
 from mod_wsgi_van.reload.looks import Looks, Seen, Why
 from mod_wsgi_van.reload.mailbox import Mailbox, Stale, Wake
+from mod_wsgi_van.reload.maintenance import Maintenance
 from mod_wsgi_van.reload.parts import Parts
 from mod_wsgi_van.reload.retiring import Retiring
 from mod_wsgi_van.reload.walk import Walk
@@ -101,7 +102,11 @@ class Probe:
         self.errands = Errands(self.mailbox)
         self.loader = Loader(self.targets, self.targets, {}, asks=False)  # type: ignore[arg-type]
         retiring = Retiring(0.0, self.mailbox)
-        self.parts = Parts(self.sites, self.loader, self.watcher, self.mailbox, retiring)
+        plain = Answer(lambda environ, start_response: [])
+        maintenance = Maintenance(self.sites, plain, owned=False)
+        self.parts = Parts(
+            self.sites, self.loader, self.watcher, self.mailbox, retiring, maintenance
+        )
         self.looks = Looks(self.parts, self.errands)
         settings = Settings(update_interval=self._interval, sweep_interval=0.0)
         self.walk = Walk(self.parts, self.looks, self.errands, settings)
