@@ -102,6 +102,12 @@ def user(value: Any) -> str:
     return value
 
 
+def group(value: Any) -> str:
+    if not isinstance(value, str) or (value and not _PLAIN.fullmatch(value)):
+        raise ValueError("the name of a group is wanted")
+    return value
+
+
 def inside(value: Any) -> str:
     if not isinstance(value, str) or not value or os.path.isabs(value) or "\0" in value:
         raise ValueError("a path relative to the site's directory is wanted")

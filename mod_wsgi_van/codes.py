@@ -314,6 +314,12 @@ CODES = {
         "What is too much is dropped. The site is not held up, and neither are others.",
         "Find what writes so much. The lines before this one are a part of it.",
     ),
+    "VAN046": Code(
+        "The status directory cannot be used, or the socket in it cannot be given to status_group.",
+        "Without the directory nobody can ask for the status of the process. Without the group,"
+        " only the daemon's own can.",
+        "Let the daemon's user write in status_directory, or add that user to status_group.",
+    ),
     "VAN050": Code(
         'site_user is "owner", and the spawner does not start a worker for this site, or does not'
         " run.",

@@ -29,6 +29,8 @@ from mod_wsgi_van.sites.release import Answer, Release
 from mod_wsgi_van.sites.shares import Shares
 from mod_wsgi_van.sites.site import Site
 from mod_wsgi_van.sites.table import Sites
+from mod_wsgi_van.status.listener import Listener
+from mod_wsgi_van.status.report import Report
 from mod_wsgi_van.watch import Watcher
 from mod_wsgi_van.wsgi import Environ
 
@@ -76,6 +78,7 @@ class Engine:
         self._parts = Parts(self.sites, self._loader, self._watcher, mailbox, retiring, maintenance)
         self._attempts = Attempts(self._parts, self._answers, settings)
         self._reloads: ReloadThread | None = None
+        self._listener: Listener | None = None
 
     def _stale(self, key: str) -> None:
         self._parts.mailbox.put(Stale(key))
@@ -115,10 +118,31 @@ class Engine:
             reloads = ReloadThread(self._parts, self._attempts, self._settings)
             reloads.start(self._settings.base_path)
             self._reloads = reloads
+            self._listener = self._listen()
             if not self._hooked:
                 self._hooked = True
                 life.at_exit(self.shutdown)
             self._running = True
+
+    def _listen(self) -> Listener | None:
+        """Let others ask for the status, where the administrator wants that."""
+        directory, group = self._settings.status_directory, self._settings.status_group
+        report = Report(self._parts, self._attempts, self._settings)
+        try:
+            listener = Listener(directory, group, report.answer, report.look)
+            listener.start()
+        except FileNotFoundError:
+            log.info("nobody can ask for the status: there is no directory %s", directory)
+        except (OSError, RuntimeError) as error:
+            log.warning(
+                "VAN046: nobody can ask for the status: no socket can be made in %s: %s; let the"
+                " daemon's user write there",
+                directory,
+                error,
+            )
+        else:
+            return listener
+        return None
 
     def complain(self, text: str) -> None:
         """Log an error that requests meet once, as long as few different ones come."""
@@ -131,6 +155,8 @@ class Engine:
 
         Returns at once; a thread does the rest.
         """
+        if self._listener is not None:
+            self._listener.stop(0)
         if self._running:
             log.info("a newer router of the same script serves %s", self._settings.base_path)
             threading.Thread(target=self._end_gently, name="van-retire", daemon=True).start()
@@ -162,6 +188,8 @@ class Engine:
         deadline = time.monotonic() + _SHUTDOWN
         atexit.unregister(self.shutdown)
         self._loader.closing()
+        if self._listener is not None:
+            self._listener.stop(_THREADS)
         self._watcher.stop()
         if self._reloads is not None:
             self._reloads.stop(_THREADS)
@@ -179,4 +207,6 @@ class Engine:
         self.shares.after_fork()
         self._loader.after_fork()
         self._watcher.after_fork()
+        if self._listener is not None:
+            self._listener.after_fork()
         self._assemble()

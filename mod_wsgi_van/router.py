@@ -32,6 +32,7 @@ from mod_wsgi_van.reload.loader import Loader
 from mod_wsgi_van.reload.rules import Rules
 from mod_wsgi_van.settings import Settings
 from mod_wsgi_van.sites.release import Answer, Release
+from mod_wsgi_van.sites.site import Site
 from mod_wsgi_van.wsgi import Environ, Response, StartResponse
 
 RELEASE = "mod_wsgi_van.release"
@@ -163,9 +164,12 @@ class Router(Settings):
         site = self._sites.memo.get(environ.get("HTTP_HOST"))
         # One read of the site's reference decides what answers this request; the lease in its
         # environ keeps that from being retired before the request is over.
-        release = site.answer if site is not None else None
+        release = None
+        if site is not None:
+            next(site.requests)
+            release = site.answer
         if release is None:
-            release = self._find(environ)
+            release = self._find(environ, site)
         environ[RELEASE] = release.lease
         # A request that is alone, as far as the lease tells, holds no more than its site may.
         if getrefcount(release.lease) > release.unasked and not self._shares.take(release):
@@ -173,8 +177,11 @@ class Router(Settings):
             return self._busy.application(environ, start_response)
         return release.application(environ, start_response)
 
-    def _find(self, environ: Environ) -> Release | Answer:
-        """The slow path: parse the host, find its site, load it or wait for whoever does."""
+    def _find(self, environ: Environ, counted: Site | None) -> Release | Answer:
+        """The slow path: parse the host, find its site, load it or wait for whoever does.
+
+        ``counted``: the site that the request was counted for.
+        """
         header, host = environ.get("HTTP_HOST"), ""
         try:
             self._engine.start(environ)
@@ -200,6 +207,8 @@ class Router(Settings):
         except RuntimeError as error:
             self._engine.complain(_NO_THREAD.format(error))
             return self._busy
+        if site is not counted:
+            next(site.requests)
         if header is not None and not self._pattern.uses_port:
             self._sites.remember(header, site)
         return release if release is not None else self._busy

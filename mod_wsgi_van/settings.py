@@ -289,6 +289,20 @@ class Settings:
         "least number of a user whom the spawner starts a worker as",
     )
 
+    status_directory: str = _row(
+        "/run/mod_wsgi_van/status",
+        "path",
+        checks.directory,
+        "where each daemon process listens for mod-wsgi-van status and the like; where there is no"
+        " such directory, it does not",
+    )
+    status_group: str = _row(
+        "",
+        "group",
+        checks.group,
+        "whose members may ask besides the daemon's user; empty: the daemon's own group",
+    )
+
     entry: str = _row(
         "",
         "module:object",

@@ -25,11 +25,13 @@ FLOORS = [
         "settings",
         "config",
         "limits",
+        "tally",
     },
     {"interpreter", "files"},
     {"watch", "isolation"},
     {"sites"},
     {"reload"},
+    {"status"},
     {"engine"},
     {"router"},
     {""},  # the package itself, which offers the router

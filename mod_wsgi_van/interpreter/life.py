@@ -40,6 +40,8 @@ class ServerState:
     threads: int = 0  # 0: not told
     active: dict[str, Notes] = field(default_factory=dict)  # a dict of notes by request
     notes: Callable[[], Notes] = dict  # of the request in this thread
+    name: str = ""
+    process_group: str = ""
 
 
 def server() -> ServerState:
@@ -48,7 +50,11 @@ def server() -> ServerState:
         import mod_wsgi  # type: ignore[import-not-found]  # there only inside Apache
 
         return ServerState(
-            mod_wsgi.threads_per_process, mod_wsgi.active_requests, mod_wsgi.request_data
+            mod_wsgi.threads_per_process,
+            mod_wsgi.active_requests,
+            mod_wsgi.request_data,
+            "mod_wsgi " + ".".join(map(str, getattr(mod_wsgi, "version", ()))),
+            getattr(mod_wsgi, "process_group", ""),
         )
     except (ImportError, AttributeError):
         return ServerState()

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
+
+from mod_wsgi_van.tally import Tally
+
+_CODE = re.compile(r"(?:[^ ]+: )?(VAN\d{3})\b")
+
+events = Tally()  # lines with a code, by that
 
 
 class _ErrorLog(logging.Handler):
@@ -20,10 +27,23 @@ class _ErrorLog(logging.Handler):
             self.handleError(record)
 
 
+class _Count(logging.Handler):
+    """Counts the lines with a code."""
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Without the handler's lock: there is nothing to guard."""
+        if found := _CODE.match(record.getMessage()):
+            events.note("events", found[1])
+        return True
+
+
 def ensure() -> None:
-    """Let events reach stderr unless the package's logger or the root has a handler."""
+    """Count events; let them reach stderr unless the package's logger or the root has a handler."""
     logger = logging.getLogger("mod_wsgi_van")
-    if logger.hasHandlers():
+    others = [each for each in logger.handlers if not isinstance(each, _Count)]
+    if len(others) == len(logger.handlers):
+        logger.addHandler(_Count())
+    if others or (logger.propagate and logging.getLogger().handlers):
         return
     handler = _ErrorLog()
     # A child that is forked while a thread writes would wait for stderr's own lock for ever. In the

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from mod_wsgi_van.settings import Settings
+from mod_wsgi_van.tally import Tally
 from mod_wsgi_van.wsgi import Application
 
 
@@ -26,6 +27,7 @@ class Source:
     factory: bool = False  # the object is called once, and returns the application
     env: Mapping[str, str] = field(default_factory=dict, repr=False)  # besides the daemon's
     settings: Settings | None = None  # where the site has its own
+    tally: Tally = field(default_factory=Tally, compare=False, repr=False)
     site: str = ""  # its directory, symlinks and all; where workers run as its owner
 
     @property

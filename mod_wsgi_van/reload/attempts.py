@@ -27,7 +27,7 @@ from mod_wsgi_van.reload.restarting import Restarts, restarts
 from mod_wsgi_van.reload.retiring import retire
 from mod_wsgi_van.reload.trial import check
 from mod_wsgi_van.settings import Settings
-from mod_wsgi_van.sites.release import Answer, State
+from mod_wsgi_van.sites.release import Answer, Release, State
 from mod_wsgi_van.sites.site import Attempt, Site
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ _NO_SOURCE = 4
 MOST_FIRST = 256
 _LEAST_CHECK = 1.0  # seconds for the check of a release whose import took nearly load_timeout
 _NOT_LATE = 0.1  # seconds before load_timeout is over: that a check has failed says enough
+_SECRET = 4  # characters: what is shorter says nothing, and is in every text
 _SAY_AGAIN = 60.0  # seconds until it is said again that hosts cannot be reached
 
 
@@ -274,6 +275,7 @@ class Attempts:
             before, moved = old.state, old.isolation != prepared.choice.isolation
             self._retiring.announce(site, old)
             del old
+        site.tally.loaded(took / 1000, again=before is not None)
         done = "restarted" if attempt.ended is not None else "reloaded"
         saying.loaded(site.host, outcome, before, took, done)
         if prepared.capped != site.capped:
@@ -326,6 +328,8 @@ class Attempts:
         if prepared is not None and attempt.ended is not None and site.attempt is attempt:
             back = self._restarts.bring_back(attempt, prepared)
         if site.attempt is attempt and not (stranger and self._said(error)):
+            again = isinstance(site.release, Release) or attempt.ended is not None
+            site.tally.failed(error.code, _told(error, prepared), again=again)
             beside = not restarts(prepared)
             saying.failed(site, error, self._loader.wsgi(site.path), back=back, beside=beside)
         if stranger:
@@ -342,6 +346,16 @@ class Attempts:
             return True
         self._unreachable[kind] = now + _SAY_AGAIN
         return False
+
+
+def _told(error: LoadError, prepared: Prepared | None) -> str:
+    """The text of an error, without what the site's environment says."""
+    text = str(error).removeprefix(f"{error.code}: ")
+    env = prepared.settings.env if prepared is not None else {}
+    for secret in sorted({*env, *env.values()}, key=len, reverse=True):
+        if len(secret) >= _SECRET:
+            text = text.replace(secret, "***")
+    return text
 
 
 def _moved(before: State | None, after: State) -> bool:

@@ -83,7 +83,7 @@ class Outcome:
             prepared.choice.isolation,
             prepared.origin,
             prepared,
-            Share(prepared.source.host, most),
+            Share(prepared.source.host, most, prepared.source.tally),
             ALONE - bool(most),  # where it counts, each asks
         )
 
@@ -172,6 +172,7 @@ class Loader:
         path = site.path
         granted = self._rules.for_release(path)
         source = self._source(site.host, path, state.directory, granted.settings)
+        source = replace(source, tally=site.tally)
         setting = _ask("get_isolation", self._isolation_of, path)
         restarts = granted.settings.reload == "restart"
         choice = choose(source, setting, goes_on=site.goes_on, restarts=restarts)

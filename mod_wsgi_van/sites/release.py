@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from mod_wsgi_van.files.chain import Identity
 from mod_wsgi_van.files.version import Version
 from mod_wsgi_van.isolation.contract import Instance
+from mod_wsgi_van.tally import Tally
 from mod_wsgi_van.wsgi import Application
 
 Place = tuple[int, int]  # device and inode
@@ -61,6 +62,7 @@ class Share:
 
     host: str = ""
     most: int = 0  # at once; 0: no limit of its own
+    tally: Tally = field(default_factory=Tally)  # of the site that loaded it
     full_since: float = 0.0  # requests in excess have waited since then; all times are monotonic
     full_at: float = 0.0  # one did last
     quick: bool = False  # meanwhile its requests did end

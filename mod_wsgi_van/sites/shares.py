@@ -126,6 +126,9 @@ class Shares:
 
     def _refuse(self, share: Share, own: int, now: float) -> None:
         share.refused += 1
+        share.tally.note(
+            "refused", "max_concurrency" if own >= (share.most or math.inf) else "share"
+        )
         if now >= share.said_until:
             share.said_until = now + _SAY_AGAIN
             text = (

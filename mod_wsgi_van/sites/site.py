@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mod_wsgi_van.files.chain import Identity
 from mod_wsgi_van.sites.release import Answer, Place, Release, State
+from mod_wsgi_van.tally import Tally
 
 _GOING = 2  # so many releases in a row that do not end are no accident
 
@@ -93,8 +94,10 @@ class Site:
         "own_changes",
         "path",
         "place",
+        "requests",
         "state",
         "stranger",
+        "tally",
         "took",
     )
 
@@ -107,6 +110,8 @@ class Site:
         # Of the threads that look: the files that put it in maintenance, and what they found there.
         self.marks: tuple[str, ...] = ()
         self.marked: tuple[Identity | None, ...] = ()
+        self.requests = itertools.count()  # advanced by each request
+        self.tally = Tally()
         self.attempt: Attempt | None = None
         self.attempts = 0  # that have ended, one way or the other
         self.state: State | None = None

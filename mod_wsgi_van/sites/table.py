@@ -160,6 +160,7 @@ class Sites:
         site = attempt.site
         old, site.release = site.release, release
         site.state, site.files = state, ()
+        site.tally.live()
         self._end(attempt)
         return self._names.let_go(old)
 
@@ -225,6 +226,7 @@ class Sites:
             old, site.release = site.release, answer
             site.maintenance, site.marked = None, ()
             site.state, site.files = None, ()
+            site.tally.failing = False
             self._names.leave(site)
             if site.attempt is not None:
                 self._end(site.attempt)
@@ -293,6 +295,7 @@ class Sites:
         with self.lock:
             if site.attempt is None:
                 site.state, site.files = state, ()
+                site.tally.failing = False
 
     def after_fork(self) -> None:
         """In a forked child, before any thread of its own: no attempt goes on, no lock is held.

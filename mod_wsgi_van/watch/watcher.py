@@ -170,6 +170,10 @@ class Watcher:
                 self._try_to_open()
             return self._table
 
+    @property
+    def mode(self) -> str:
+        return "inotify" if self._table is not None else "polling"
+
     def polled(self) -> set[str]:
         """Return the keys whose changes are found by polling alone, or where a part of them is."""
         return set() if self._setting == "inotify" else self._polled

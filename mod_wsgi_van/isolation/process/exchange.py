@@ -49,17 +49,17 @@ class ProcessInstance:
     """A release in its workers."""
 
     def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+        self.pool = pool
         self.entry = pool.entry
         self._encoder = Encoder(pool.host)
 
     def retire(self) -> bool:
         """Returns at once; the workers end when they have answered what they were asked."""
-        self._pool.close()
+        self.pool.close()
         return True
 
     def ended(self, timeout: float) -> bool:
-        return self._pool.ended(timeout)
+        return self.pool.ended(timeout)
 
     def application(self, environ: Environ, start_response: StartResponse) -> Response:
         body = Body(environ)  # before a worker is borrowed: the client may be slow
@@ -67,11 +67,11 @@ class ProcessInstance:
         delivered = False
         for _ in range(UNDELIVERED_TRIES):
             try:
-                worker, connection = self._pool.borrow()
+                worker, connection = self.pool.borrow()
             except NoWorker as error:
                 status, again = "503 Service Unavailable", error.retry_after
                 return answers.short(environ, start_response, status, again)
-            exchange = Exchange(self._pool, worker, connection, environ, body)
+            exchange = Exchange(self.pool, worker, connection, environ, body)
             try:
                 status, headers = exchange.begin(request)
             except Gone as gone:
@@ -86,7 +86,7 @@ class ProcessInstance:
                 return exchange.finish(start_response, status, headers)
         request_line = escape(f"{environ.get('REQUEST_METHOD')} {environ.get('PATH_INFO')}")
         text = "%s: VAN036: its worker ended before it answered, the client gets 502: %s"
-        log.error(text, self._pool.host, request_line)
+        log.error(text, self.pool.host, request_line)
         return answers.short(environ, start_response, "502 Bad Gateway")
 
 

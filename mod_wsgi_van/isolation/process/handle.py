@@ -81,11 +81,13 @@ class Worker:
     busy: int = 1  # requests that it has; while it starts, the thread that waits for it
     served: int = 0
     answered: bool = False
+    used_at: float = 0.0  # when a request ended last; monotonic, 0 before the first
     idle: list[Connection] = field(default_factory=list)
     replaced: bool = False  # gets no more requests as soon as there is a fresh one
     leaving: bool = False  # gets no more requests, because the router wants it to end
     weighed_at: float = 0.0
-    entry: str = ""  # what it says that it has loaded
+    entry: str = ""  # what it says that it has loaded, and its Python
+    python: str = ""
 
     @property
     def pid(self) -> int:

@@ -44,7 +44,9 @@ class Pool:
     def __init__(self, source: Source, settings: Settings, supervisor: Supervisor) -> None:
         """Starts nothing yet; raises errors.WorkerFailed, as Starter."""
         self.host = source.host
-        self.entry = ""  # what the first worker took, once there was one
+        self.entry = ""  # what the first worker took, once there was one, and its Python
+        self.python = ""
+        self._tally = source.tally
         self._starter = Starter(source, settings, supervisor)
         self._settings = settings
         self._supervisor = supervisor
@@ -60,6 +62,7 @@ class Pool:
         self._closed = False
         self._used_at = time.monotonic()
         self._pause = Pause()
+        self.waiting = 0  # requests that wait for a worker with room
 
     # Starting.
 
@@ -109,6 +112,7 @@ class Pool:
                     self._dismiss(worn, drain=self._settings.grace_period)
                 self._workers.append(worker)
                 self.entry = self.entry or worker.entry
+                self.python = self.python or worker.python
                 self._used_at = time.monotonic()
                 if self._settings.idle_timeout:
                     self._supervisor.look_at_idle(self)
@@ -190,17 +194,25 @@ class Pool:
                         raise NoWorker(left)
                     self._start_another()
                     patience = max(patience, self._settings.load_timeout + 1)  # for how it ends
-                elif not self._changed.wait(began + patience - time.monotonic()):
+                elif not self._wait(began + patience - time.monotonic()):
                     why = "all process_threads are taken" if worker else "it is still being started"
                     text = "%s: VAN032: no worker had room within %g s, the client gets 503: %s"
                     log.warning(text, self.host, patience, why)
+                    self._tally.note("refused", "queue")
                     raise NoWorker
+
+    def _wait(self, timeout: float) -> bool:
+        self.waiting += 1
+        try:
+            return self._changed.wait(timeout)
+        finally:
+            self.waiting -= 1
 
     def _lend(self, worker: Worker) -> Connection | None:
         worker.busy += 1
         worker.served += 1
         if self._settings.max_requests and worker.served >= self._settings.max_requests:
-            self._replace(worker, f"it has had {worker.served} requests (max_requests)")
+            self._replace(worker, f"it has had {worker.served} requests", "max_requests")
         if worker.replaced or len(self._workers) < self._settings.processes_per_vhost:
             self._start_another()
         return worker.idle.pop() if worker.idle else None
@@ -211,7 +223,7 @@ class Pool:
         limit = self._settings.memory_limit
         with self._changed:
             self._let_go(worker)
-            self._used_at = now
+            self._used_at = worker.used_at = now
             worker.answered = worker.answered or connection is not None
             if connection is not None and worker in self._workers:
                 worker.idle.append(connection)
@@ -224,7 +236,7 @@ class Pool:
             connection.socket.close()
         if weigh and (size := worker.resident()) > limit:
             with self._changed:
-                self._replace(worker, f"it holds {size >> 20} MB of memory (memory_limit)")
+                self._replace(worker, f"it holds {size >> 20} MB of memory", "memory_limit")
                 self._start_another()
 
     def _let_go(self, worker: Worker) -> None:
@@ -249,11 +261,12 @@ class Pool:
 
     # Ending.
 
-    def _replace(self, worker: Worker, why: str) -> None:
+    def _replace(self, worker: Worker, why: str, setting: str) -> None:
         """With the lock held: let the next fresh worker take this one's place."""
         if worker in self._workers and not worker.replaced:
             worker.replaced = True
-            log.info("%s: its worker %d is replaced: %s", self.host, worker.pid, why)
+            self._tally.note("worker_restarts", setting)
+            log.info("%s: its worker %d is replaced: %s (%s)", self.host, worker.pid, why, setting)
 
     def late(self, worker: Worker) -> None:
         """A request got no answer in time: no more requests for this worker, and an end."""
@@ -262,11 +275,13 @@ class Pool:
                 return
             self._dismiss(worker)
             self._changed.notify_all()
+        self._tally.note("worker_restarts", "request_timeout")
         text = "%s: VAN031: its worker %d did not answer within %g s (request_timeout): it is ended"
         log.error(text, self.host, worker.pid, self._settings.request_timeout)
 
     def garbled(self, worker: Worker, what: str) -> None:
         """The worker does not follow the protocol: it is not to be trusted any more."""
+        self._tally.note("worker_restarts", "garbage")
         text = "%s: VAN033: its worker %d answered garbage (%s): it is ended, the client gets 502"
         log.error(text, self.host, worker.pid, what)
         with self._changed:
@@ -296,6 +311,7 @@ class Pool:
             if not worker.busy:  # else the last give_back closes: a thread may be about to use a
                 worker.close()  # number that would be another site's descriptor by then
         if not expected:
+            self._tally.note("worker_restarts", "died")
             text = "%s: VAN030: its worker %d is gone: %s; the next request starts another"
             log.error(text, self.host, worker.pid, worker.how)
 
@@ -303,6 +319,11 @@ class Pool:
         if seconds:
             text = "%s: VAN034: its workers end or fail at once, %d in a row: no new one for %g s"
             log.error(text, self.host, self._pause.deaths, seconds)
+
+    def workers(self) -> list[Worker]:
+        """Those that get requests."""
+        with self._changed:
+            return list(self._workers)
 
     def idle_at(self) -> float:
         """When the workers are to be given back if no request comes; monotonic."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -27,6 +28,7 @@ from mod_wsgi_van.settings import Settings
 
 SCRIPT = str(Path(__file__).with_name("worker.py"))
 REASON_BYTES = 4 * 1024 * 1024  # of the JSON that says why nothing was loaded
+_VERSION = re.compile(r"[\d.]{1,12}", re.ASCII)
 STACK_BYTES = 10 * 1024 * 1024  # of address space for each thread's stack
 
 
@@ -159,7 +161,9 @@ class Starter:
             ) from None
         if kind != b"+":
             raise _refusal(source, payload)
-        worker.entry = source.entry(_name(source, payload))
+        name, _, python = payload.decode("utf-8", "replace").partition(" ")
+        worker.entry = source.entry(name if name in source.names else source.object_name)
+        worker.python = python if _VERSION.fullmatch(python) else ""
 
     def _order(self) -> bytes:
         """The frame that tells a worker what to load."""
@@ -234,12 +238,6 @@ def _await(control: socket.socket, size: int, deadline: float) -> bytes:
             raise ConnectionResetError
         received += part
     return received
-
-
-def _name(source: Source, payload: bytes) -> str:
-    """Which object a worker says that it took, of those that it was asked for."""
-    said = payload.decode("utf-8", "replace")
-    return said if said in source.names else source.object_name
 
 
 def _refusal(source: Source, payload: bytes) -> LoadError:

@@ -562,7 +562,8 @@ def main() -> None:
     except BaseException as error:  # SystemExit too; the router says what it means
         control.send((b"!", refusal(error, order["site_packages"])))
         return
-    control.send((b"+", server.name.encode()))
+    python = "{}.{}.{}".format(*sys.version_info)
+    control.send((b"+", f"{server.name} {python}".encode()))
     server.serve()
 
 
