@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -122,5 +123,6 @@ def test_what_an_application_leaves_running_keeps_no_release(
 def check(found: dict[str, Any], times: int) -> None:
     memory = found["memory"]
     assert len(memory) == times
-    assert memory[-1] < 1.3 * memory[9], memory
+    # What is freed a moment later stands in one of these figures; what is kept, in all.
+    assert median(memory[-5:]) < 1.3 * memory[9], memory
     assert found["alive"] == 1
