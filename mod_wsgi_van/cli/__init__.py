@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from mod_wsgi_van import config
-from mod_wsgi_van.cli import administering, demo, keeping, options, pages, serve
+from mod_wsgi_van.cli import administering, demo, keeping, looking, options, pages, serve
 from mod_wsgi_van.cli.interruption import Interruption
 from mod_wsgi_van.cli.problem import Problem
 from mod_wsgi_van.settings import Settings
@@ -133,3 +133,7 @@ group.add_command(administering.doctor_command)
 group.add_command(administering.spawner_command)
 group.add_command(keeping.maintenance_command)
 group.add_command(keeping.run_command)
+group.add_command(looking.status_command)
+group.add_command(looking.list_command)
+group.add_command(looking.logs_command)
+group.add_command(looking.restart_command)

@@ -120,6 +120,7 @@ class Report:
             "last_use": seen[1] if seen else None,
             "workers": [_worker(each) for each in pool.workers()] if pool else [],
             "failure": _failure(site),
+            "attempts": site.attempts,
             "loads": {
                 "count": tally.noted("loads").get("", 0),
                 "seconds": round(tally.load_seconds, 3),
