@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from mod_wsgi_van import config
-from mod_wsgi_van.cli import administering, demo, keeping, looking, options, pages, serve
+from mod_wsgi_van.cli import administering, demo, deploying, keeping, looking, options, pages, serve
 from mod_wsgi_van.cli.interruption import Interruption
 from mod_wsgi_van.cli.problem import Problem
 from mod_wsgi_van.settings import Settings
@@ -137,3 +137,7 @@ group.add_command(looking.status_command)
 group.add_command(looking.list_command)
 group.add_command(looking.logs_command)
 group.add_command(looking.restart_command)
+group.add_command(deploying.deploy_command)
+group.add_command(deploying.activate_command)
+group.add_command(deploying.rollback_command)
+group.add_command(deploying.releases_command)

@@ -26,13 +26,22 @@ def locked(home: Home) -> Iterator[None]:
     """
     fd = _open(home)
     try:
-        holder = {"pid": os.getpid(), "user": _name(os.getuid()), "since": time.time()}
+        user = os.environ.get("SUDO_USER") or _name(os.getuid())
+        says = {"pid": os.getpid(), "user": user, "since": time.time()}
         os.ftruncate(fd, 0)
-        os.pwrite(fd, json.dumps(holder).encode(), 0)
+        os.pwrite(fd, json.dumps(says).encode(), 0)
         yield
         os.ftruncate(fd, 0)
     finally:
         os.close(fd)
+
+
+def holder(home: Home) -> str:
+    """The user who holds the lock, "" where nobody does."""
+    try:
+        return str(json.loads(home.lock.read_bytes())["user"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return ""
 
 
 def _open(home: Home) -> int:
@@ -60,9 +69,9 @@ def _open(home: Home) -> int:
 
 def _held(home: Home, data: bytes) -> str:
     try:
-        holder = json.loads(data)
-        since = time.strftime("%F %T", time.localtime(holder["since"]))
-        who = f"process {int(holder['pid'])} of {str(holder['user'])[:40]!r} since {since}"
+        says = json.loads(data)
+        since = time.strftime("%F %T", time.localtime(says["since"]))
+        who = f"process {int(says['pid'])} of {str(says['user'])[:40]!r} since {since}"
     except (ValueError, TypeError, KeyError):
         who = "a process that has just begun or ended"
     return f"{home.site} is being changed, by {who}: wait until it has ended"

@@ -37,8 +37,8 @@ def users(home: Home, settings: Settings) -> Users:
     owner = _owner(home.path) or code or _owner(home.link)
     if not owner:
         raise DeployFailed(
-            f"nobody owns {home.site} yet, and site_user is owner: say who, with install -d -o"
-            f" OWNER {home.base / SITES} {home.path}"
+            f"nobody owns {home.site} yet, and site_user is owner: say who, with mkdir -p"
+            f" {home.base / SITES} && install -d -o OWNER {home.path}"
         )
     return Users(owner, code or owner)
 

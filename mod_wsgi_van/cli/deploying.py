@@ -1,0 +1,195 @@
+"""The commands deploy, activate, rollback and releases."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
+
+from mod_wsgi_van import config
+from mod_wsgi_van.cli.interruption import Interruption
+from mod_wsgi_van.cli.problem import Problem
+from mod_wsgi_van.deploy import revisions
+from mod_wsgi_van.deploy.deployment import Deployment, Step, Wanted, held
+from mod_wsgi_van.deploy.failure import DeployFailed
+from mod_wsgi_van.deploy.layout import Home
+from mod_wsgi_van.deploy.switching import Subject
+from mod_wsgi_van.deploy.user import users
+from mod_wsgi_van.errors import BadHost
+from mod_wsgi_van.hosts import normalise
+from mod_wsgi_van.settings import Settings
+
+_CONFIG = click.option(
+    "--config", metavar="FILE", help=f"van.toml of the daemon (default: {config.PATH})"
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="one JSON object, for programs")
+
+
+def _settings(path: str | None) -> Settings:
+    """Those of the daemon; the defaults where nobody has written any."""
+    named = path or os.environ.get(config.ENVIRONMENT)
+    try:
+        return Settings(**config.load(named) if named or Path(config.PATH).exists() else {})
+    except ValueError as error:
+        raise Problem(str(error)) from error
+
+
+def _subject(site: str, path: str | None) -> Subject:
+    """Raises Problem, click.BadParameter."""
+    try:
+        if normalise(site) != site:
+            raise click.BadParameter(f"the name of the site is {normalise(site)}")
+    except BadHost as error:
+        raise click.BadParameter(str(error)) from error
+    settings = _settings(path)
+    if settings.vhost_pattern != "%0":
+        raise Problem(
+            f'vhost_pattern is "{settings.vhost_pattern}": with "%0" alone can be deployed'
+        )
+    home = Home(Path(os.path.abspath(settings.base_path)), site)
+    try:
+        return Subject(home, settings, users(home, settings), list)
+    except DeployFailed as error:
+        raise Problem(str(error)) from error
+
+
+def _guarded(work: Callable[[], int | None]) -> int | None:
+    """Do what changes a site; a signal takes it back as any failure does."""
+    os.umask(0o022)  # whoever closed it wants the daemon to read this all the same
+    try:
+        with Interruption():
+            return work()
+    except KeyboardInterrupt:
+        raise Problem("interrupted: what was live is live") from None
+    except (DeployFailed, RuntimeError) as error:
+        raise Problem(str(error)) from error
+
+
+@click.command("deploy")
+@click.argument("site")
+@click.argument("source")
+@click.option("--ref", default="", help="branch, tag or commit of a git repository (default: HEAD)")
+@click.option("--check", metavar="PATH", help="GET this path first, in place of the site's check")
+@click.option("--keep", default=5, type=click.IntRange(1), help="releases to keep (default: 5)")
+@click.option("--no-activate", is_flag=True, help="make and prove the release, do not go live")
+@click.option("--dry-run", is_flag=True, help="make and prove the release, then remove it")
+@_JSON
+@_CONFIG
+def deploy_command(site: str, source: str, as_json: bool, config: str | None, **given: Any) -> int:
+    """Make a release of SITE from SOURCE, prove it, and let it go live in one step.
+
+    SOURCE is a directory, a tar, a zip or a git repository. Whatever fails, what was live stays
+    live.
+    """
+    subject = _subject(site, config)
+    given["activate"], given["dry"] = not given.pop("no_activate"), given.pop("dry_run")
+    deployment = Deployment(subject, Wanted(source, **given))
+    done: list[Step] = []
+    fault = ""
+    show = _Show(as_json)
+    try:
+        _guarded(lambda: show.steps(deployment, done))
+    except Problem as error:
+        if not as_json:
+            raise
+        fault = error.message
+    live = subject.home.live()
+    if as_json:
+        steps = [dataclasses.asdict(each) for each in done]
+        said = {"site": site, "id": deployment.id, "live": live, "error": fault, "steps": steps}
+        click.echo(json.dumps(said))
+        return 1 if fault else 0
+    if deployment.wanted.dry:
+        what = "was made, proven and removed"
+    elif deployment.wanted.activate:
+        what = f"is live since {time.strftime('%H:%M:%S')}"
+    else:
+        what = f"can go live: mod-wsgi-van activate {site} {deployment.id}"
+    seconds = sum(each.seconds for each in done)
+    click.echo(f"{site}: {deployment.id} {what} ({seconds:.2f} s in all)")
+    return 0
+
+
+class _Show:
+    """Says what is being done: a line for each step, and on a terminal what is under way."""
+
+    def __init__(self, silent: bool) -> None:
+        self._console = Console(highlight=False, soft_wrap=True, quiet=silent)
+
+    def steps(self, deployment: Deployment, done: list[Step]) -> None:
+        terminal = self._console.is_terminal and not self._console.quiet
+        with self._console.status("") if terminal else nullcontext() as status:
+            for step in deployment.run(lambda name: _update(status, name)):
+                done.append(step)
+                self._console.print(
+                    f"[green]{step.name:12}[/green]{step.seconds:7.2f} s  {escape(step.note)}"
+                )
+
+
+def _update(status: Status | None, name: str) -> None:
+    if status is not None:
+        status.update(name)
+
+
+@click.command("activate")
+@click.argument("site")
+@click.argument("id")
+@_CONFIG
+def activate_command(site: str, id: str, config: str | None) -> int | None:
+    """Let a release of SITE that is there go live; ID as in mod-wsgi-van releases SITE."""
+    return _guarded(lambda: _activate(_subject(site, config), id, "activate"))
+
+
+@click.command("rollback")
+@click.argument("site")
+@click.argument("id", required=False)
+@_CONFIG
+def rollback_command(site: str, id: str | None, config: str | None) -> int | None:
+    """Let the release of SITE that was live before go live again, or the one of this ID."""
+    return _guarded(lambda: _activate(_subject(site, config), id or "", "rollback"))
+
+
+def _activate(subject: Subject, id: str, what: str) -> None:
+    with held(subject):
+        home = subject.home
+        id = id or subject.as_owner(lambda: revisions.previous(home))
+        if not id:
+            raise Problem(f"{home.site} has no release that was live before {home.live() or 'now'}")
+        if id not in home.whole():
+            raise Problem(f"{home.site} has no release {id}: mod-wsgi-van releases {home.site}")
+        said = subject.switch(id, what)
+    click.echo(f"{home.site}: {id} is live since {time.strftime('%H:%M:%S')}; {said}")
+
+
+@click.command("releases")
+@click.argument("site")
+@_JSON
+@_CONFIG
+def releases_command(site: str, as_json: bool, config: str | None) -> int:
+    """List the releases of SITE, the newest first, and which one is live."""
+    home = _subject(site, config).home
+    live, known = home.live(), revisions.been_live(home)
+    found = [
+        {"id": id, "live": id == live, "was_live": id in known, **revisions.about(home, id)}
+        for id in reversed(home.whole())
+    ]
+    if as_json:
+        click.echo(json.dumps({"site": site, "live": live, "releases": found}))
+        return 0
+    if not found:
+        raise Problem(f"{site} has no releases: mod-wsgi-van deploy {site} SOURCE")
+    for each in found:
+        state = "live" if each["live"] else "was live" if each["was_live"] else ""
+        made = f"{each.get('source', '')} {str(each.get('revision', ''))[:12]}"
+        click.echo(f"{each['id']:20}{state:10}{made}".rstrip())
+    return 0
