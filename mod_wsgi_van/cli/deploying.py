@@ -17,12 +17,14 @@ from rich.markup import escape
 from rich.status import Status
 
 from mod_wsgi_van import config
+from mod_wsgi_van.cli import asking
 from mod_wsgi_van.cli.interruption import Interruption
 from mod_wsgi_van.cli.problem import Problem
 from mod_wsgi_van.deploy import revisions
 from mod_wsgi_van.deploy.deployment import Deployment, Step, Wanted, held
 from mod_wsgi_van.deploy.failure import DeployFailed
 from mod_wsgi_van.deploy.layout import Home
+from mod_wsgi_van.deploy.reports import Said
 from mod_wsgi_van.deploy.switching import Subject
 from mod_wsgi_van.deploy.user import users
 from mod_wsgi_van.errors import BadHost
@@ -58,9 +60,19 @@ def _subject(site: str, path: str | None) -> Subject:
         )
     home = Home(Path(os.path.abspath(settings.base_path)), site)
     try:
-        return Subject(home, settings, users(home, settings), list)
+        found = users(home, settings)
     except DeployFailed as error:
         raise Problem(str(error)) from error
+    return Subject(home, settings, found, lambda: _ask(settings.status_directory, site))
+
+
+def _ask(directory: str, site: str) -> Said:
+    """What each daemon process says of the site."""
+    try:
+        told = asking.processes(directory, site=site)
+    except Problem as error:
+        return [error.message]
+    return [each.error or next(iter(each.sites), {}) for each in told]
 
 
 def _guarded(work: Callable[[], int | None]) -> int | None:

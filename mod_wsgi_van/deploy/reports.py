@@ -14,6 +14,7 @@ Said = Sequence[Mapping[str, Any] | str]
 """For each daemon process its line of the site, {} where it has none, or why it said nothing."""
 
 _PAUSE = 0.05  # seconds
+_TIMES = 3  # that a process is asked which does not answer
 
 
 def await_live(ask: Callable[[], Said], release: Path, since: float, limit: float) -> str:
@@ -23,14 +24,15 @@ def await_live(ask: Callable[[], Said], release: Path, since: float, limit: floa
     process has failed to load the release, or has not loaded it within ``limit`` seconds.
     """
     directory, deadline = os.path.realpath(release), time.monotonic() + limit
+    times = 0
     while True:
-        said = ask()
+        said, times = ask(), times + 1
         lines = [each for each in said if not isinstance(each, str)]
         for line in lines:
             _check(line, since)
         late = [line for line in lines if _is_late(line, directory)]
         silent = [each for each in said if isinstance(each, str)]
-        if not late and (not silent or time.monotonic() > deadline):
+        if not late and (not silent or times >= _TIMES):
             live = sum(line.get("release") == directory for line in lines)
             return _told(len(said), live, silent)
         if time.monotonic() > deadline:

@@ -205,6 +205,8 @@ def test_it_waits_until_the_daemon_has_it_live(home: Home, deploy: Deploy, said:
     said[:] = [lambda: next(answers, line(home, "loaded")()), {}]
     note = deploy()[-2].note
     assert note == "1 of 2 daemon processes have it live; the others load it with the first request"
+    said[:] = [line(home, "loaded"), "it hangs"]
+    assert deploy()[-2].note == "1 of 2 daemon processes have it live; it hangs"
 
 
 FAILED = {"code": "VAN002", "text": "import failed", "time": 1e11}
