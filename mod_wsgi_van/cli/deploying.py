@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import time
-from collections.abc import Callable
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import click
@@ -16,49 +13,25 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
-from mod_wsgi_van import config
-from mod_wsgi_van.cli import asking
-from mod_wsgi_van.cli.interruption import Interruption
+from mod_wsgi_van.cli import asking, subject
 from mod_wsgi_van.cli.problem import Problem
 from mod_wsgi_van.deploy import revisions
 from mod_wsgi_van.deploy.deployment import Deployment, Step, Wanted, held
 from mod_wsgi_van.deploy.failure import DeployFailed
-from mod_wsgi_van.deploy.layout import Home
 from mod_wsgi_van.deploy.reports import Said
 from mod_wsgi_van.deploy.switching import Subject
 from mod_wsgi_van.deploy.user import users
-from mod_wsgi_van.errors import BadHost
-from mod_wsgi_van.hosts import normalise
-from mod_wsgi_van.settings import Settings
 
-_CONFIG = click.option(
-    "--config", metavar="FILE", help=f"van.toml of the daemon (default: {config.PATH})"
-)
 _JSON = click.option("--json", "as_json", is_flag=True, help="one JSON object, for programs")
-
-
-def _settings(path: str | None) -> Settings:
-    """Those of the daemon; the defaults where nobody has written any."""
-    named = path or os.environ.get(config.ENVIRONMENT)
-    try:
-        return Settings(**config.load(named) if named or Path(config.PATH).exists() else {})
-    except ValueError as error:
-        raise Problem(str(error)) from error
 
 
 def _subject(site: str, path: str | None) -> Subject:
     """Raises Problem, click.BadParameter."""
-    try:
-        if normalise(site) != site:
-            raise click.BadParameter(f"the name of the site is {normalise(site)}")
-    except BadHost as error:
-        raise click.BadParameter(str(error)) from error
-    settings = _settings(path)
+    settings = subject.settings(path)
+    home = subject.home(site, settings)
     if settings.vhost_pattern != "%0":
-        raise Problem(
-            f'vhost_pattern is "{settings.vhost_pattern}": with "%0" alone can be deployed'
-        )
-    home = Home(Path(os.path.abspath(settings.base_path)), site)
+        text = f'vhost_pattern is "{settings.vhost_pattern}": only with "%0" can be deployed'
+        raise Problem(text)
     try:
         found = users(home, settings)
     except DeployFailed as error:
@@ -75,18 +48,6 @@ def _ask(directory: str, site: str) -> Said:
     return [each.error or next(iter(each.sites), {}) for each in told]
 
 
-def _guarded(work: Callable[[], int | None]) -> int | None:
-    """Do what changes a site; a signal takes it back as any failure does."""
-    os.umask(0o022)  # whoever closed it wants the daemon to read this all the same
-    try:
-        with Interruption():
-            return work()
-    except KeyboardInterrupt:
-        raise Problem("interrupted: what was live is live") from None
-    except (DeployFailed, RuntimeError) as error:
-        raise Problem(str(error)) from error
-
-
 @click.command("deploy")
 @click.argument("site")
 @click.argument("source")
@@ -96,26 +57,26 @@ def _guarded(work: Callable[[], int | None]) -> int | None:
 @click.option("--no-activate", is_flag=True, help="make and prove the release, do not go live")
 @click.option("--dry-run", is_flag=True, help="make and prove the release, then remove it")
 @_JSON
-@_CONFIG
+@subject.CONFIG
 def deploy_command(site: str, source: str, as_json: bool, config: str | None, **given: Any) -> int:
     """Make a release of SITE from SOURCE, prove it, and let it go live in one step.
 
     SOURCE is a directory, a tar, a zip or a git repository. Whatever fails, what was live stays
     live.
     """
-    subject = _subject(site, config)
+    of = _subject(site, config)
     given["activate"], given["dry"] = not given.pop("no_activate"), given.pop("dry_run")
-    deployment = Deployment(subject, Wanted(source, **given))
+    deployment = Deployment(of, Wanted(source, **given))
     done: list[Step] = []
     fault = ""
     show = _Show(as_json)
     try:
-        _guarded(lambda: show.steps(deployment, done))
+        subject.guarded(lambda: show.steps(deployment, done))
     except Problem as error:
         if not as_json:
             raise
         fault = error.message
-    live = subject.home.live()
+    live = of.home.live()
     if as_json:
         steps = [dataclasses.asdict(each) for each in done]
         said = {"site": site, "id": deployment.id, "live": live, "error": fault, "steps": steps}
@@ -156,37 +117,37 @@ def _update(status: Status | None, name: str) -> None:
 @click.command("activate")
 @click.argument("site")
 @click.argument("id")
-@_CONFIG
+@subject.CONFIG
 def activate_command(site: str, id: str, config: str | None) -> int | None:
     """Let a release of SITE that is there go live; ID as in mod-wsgi-van releases SITE."""
-    return _guarded(lambda: _activate(_subject(site, config), id, "activate"))
+    return subject.guarded(lambda: _activate(_subject(site, config), id, "activate"))
 
 
 @click.command("rollback")
 @click.argument("site")
 @click.argument("id", required=False)
-@_CONFIG
+@subject.CONFIG
 def rollback_command(site: str, id: str | None, config: str | None) -> int | None:
     """Let the release of SITE that was live before go live again, or the one of this ID."""
-    return _guarded(lambda: _activate(_subject(site, config), id or "", "rollback"))
+    return subject.guarded(lambda: _activate(_subject(site, config), id or "", "rollback"))
 
 
-def _activate(subject: Subject, id: str, what: str) -> None:
-    with held(subject):
-        home = subject.home
-        id = id or subject.as_owner(lambda: revisions.previous(home))
+def _activate(of: Subject, id: str, what: str) -> None:
+    with held(of):
+        home = of.home
+        id = id or of.as_owner(lambda: revisions.previous(home))
         if not id:
             raise Problem(f"{home.site} has no release that was live before {home.live() or 'now'}")
         if id not in home.whole():
             raise Problem(f"{home.site} has no release {id}: mod-wsgi-van releases {home.site}")
-        said = subject.switch(id, what)
+        said = of.switch(id, what)
     click.echo(f"{home.site}: {id} is live since {time.strftime('%H:%M:%S')}; {said}")
 
 
 @click.command("releases")
 @click.argument("site")
 @_JSON
-@_CONFIG
+@subject.CONFIG
 def releases_command(site: str, as_json: bool, config: str | None) -> int:
     """List the releases of SITE, the newest first, and which one is live."""
     home = _subject(site, config).home
