@@ -220,6 +220,27 @@ WantedBy=multi-user.target
 """
 
 
+def dashboard(of: Installation) -> str:
+    """A service that serves the dashboard, as a user that has no right but to ask the daemon."""
+    return f"""\
+[Unit]
+Description=Dashboard and metrics of mod_wsgi_van
+
+[Service]
+ExecStart={of.home}/bin/mod-wsgi-van dashboard --config {of.etc}/van.toml
+Restart=always
+DynamicUser=yes
+SupplementaryGroups={of.group}
+CapabilityBoundingSet=
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+ProtectHome=yes
+PrivateDevices=yes
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
 def logrotate(of: Installation) -> str:
     """Debian's rules for Apache, but the daemon process is kept: files are copied and emptied."""
     return f"""\

@@ -12,6 +12,7 @@ import click
 
 from mod_wsgi_van import config
 from mod_wsgi_van.cli import administering, demo, deploying, keeping, looking, options, pages, serve
+from mod_wsgi_van.cli.dashboard.command import dashboard_command
 from mod_wsgi_van.cli.interruption import Interruption
 from mod_wsgi_van.cli.problem import Problem
 from mod_wsgi_van.settings import Settings
@@ -137,6 +138,7 @@ group.add_command(looking.status_command)
 group.add_command(looking.list_command)
 group.add_command(looking.logs_command)
 group.add_command(looking.restart_command)
+group.add_command(dashboard_command)
 group.add_command(deploying.deploy_command)
 group.add_command(deploying.activate_command)
 group.add_command(deploying.rollback_command)

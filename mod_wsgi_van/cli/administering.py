@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
+from importlib.resources import files
 
 import click
 from rich.console import Console
@@ -24,7 +25,12 @@ from mod_wsgi_van.isolation.process import spawner
 from mod_wsgi_van.settings import SITE_USER
 
 _DEFAULT = Installation()
-_CONFIG = ("apache", "systemd", "spawner", "logrotate")
+_FILES = {  # of cli/dashboard/prometheus
+    "prometheus": "prometheus.yml",
+    "alerts": "alerts.yml",
+    "grafana": "grafana.json",
+}
+_CONFIG = ("apache", "systemd", "spawner", "logrotate", "dashboard", *_FILES)
 
 
 @click.command("setup")
@@ -115,10 +121,20 @@ def config_command(block: str, domain: str, base: str, tls: str, email: str) -> 
 
     apache: sites-available/van.conf; systemd: apache2.service.d/van.conf; spawner:
     mod-wsgi-van-spawner.service, for site_user = "owner"; logrotate: in place of Debian's rules, so
-    that the nightly rotation keeps the daemon process.
+    that the nightly rotation keeps the daemon process. dashboard: mod-wsgi-van-dashboard.service;
+    prometheus, alerts, grafana: what reads its metrics.
     """
+    if block in _FILES:
+        text = (files("mod_wsgi_van.cli.dashboard") / "prometheus" / _FILES[block]).read_text()
+        click.echo(text, nl=False)
+        return
     of = _installation(domain, base, tls, email)
-    texts = {"apache": blocks.apache, "spawner": blocks.spawner, "logrotate": blocks.logrotate}
+    texts = {
+        "apache": blocks.apache,
+        "spawner": blocks.spawner,
+        "logrotate": blocks.logrotate,
+        "dashboard": blocks.dashboard,
+    }
     click.echo(texts[block](of) if block in texts else blocks.systemd(), nl=False)
 
 

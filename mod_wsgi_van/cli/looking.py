@@ -13,14 +13,13 @@ from mod_wsgi_van import blocks
 from mod_wsgi_van.cli import asking, errorlog, restarting, subject, tables
 from mod_wsgi_van.cli.asking import Reply
 from mod_wsgi_van.cli.problem import Problem
-from mod_wsgi_van.cli.summing import Standing, standings
+from mod_wsgi_van.cli.summing import BROKEN, Standing, standings
 from mod_wsgi_van.errors import BadHost
 from mod_wsgi_van.hosts import Aliases, normalise
 from mod_wsgi_van.settings import Settings
 
 _AGAIN = 2.0  # seconds between two looks of --watch
 _ERROR_LOG = f"{blocks.Installation().log}/error.log"
-_BROKEN = ("failed", "refused", "holding")
 
 _json = click.option("--json", "as_json", is_flag=True, help="one JSON object on each line")
 
@@ -76,7 +75,7 @@ def list_command(failed: bool, python: str, as_json: bool, config: str | None) -
     rows = []
     for each in sorted(found, key=lambda standing: standing.site):
         version = next(iter(each.values("python")), "")
-        if failed and each.state not in _BROKEN:
+        if failed and each.state not in BROKEN:
             continue
         if python and not f"{version}.".startswith(f"{python}."):
             continue

@@ -10,7 +10,8 @@ from typing import Any
 from mod_wsgi_van.cli.asking import Line, Reply
 
 # What is shown where processes differ: the worst.
-_WORST = ("failed", "refused", "holding", "loading", "maintenance", "loaded", "unloaded")
+WORST = ("failed", "refused", "holding", "loading", "maintenance", "loaded", "unloaded")
+BROKEN = ("failed", "refused", "holding")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Standing:
     @property
     def state(self) -> str:
         states = {line["state"] for line in self.told.values()}
-        return min(states, key=_WORST.index, default="unloaded")
+        return min(states, key=WORST.index, default="unloaded")
 
     @property
     def release(self) -> str:

@@ -27,7 +27,7 @@ _PART = re.compile(
     r"(<!-- (settings|codes|symptoms|fitting|unfit) -->\n).*?(<!-- end -->)", re.DOTALL
 )
 _BLOCK = re.compile(
-    r"(<!-- (wsgi|apache:daemon|apache:tls|apache:embedded) -->\n```\w+\n).*?```", re.DOTALL
+    r"(<!-- (wsgi|dashboard|apache:(?:daemon|tls|embedded)) -->\n```\w+\n).*?```", re.DOTALL
 )
 
 
@@ -60,6 +60,8 @@ def _block(name: str) -> str:
     """What ``setup`` writes, as the manual shows it."""
     if name == "wsgi":
         return blocks.wsgi_file()
+    if name == "dashboard":
+        return blocks.dashboard(Installation())
     if name == "apache:daemon":
         return blocks.apache(Installation())
     if name == "apache:embedded":

@@ -1,0 +1,572 @@
+// The page: asks the dashboard for what changed, and shows it. Names and texts of sites are not to be
+// trusted: they become text of elements (textContent) and nothing else.
+"use strict";
+
+// The places of a row, as the observer writes them.
+const [NAME, STATE, RELEASE, SINCE, ISOLATION, PYTHON, REQUESTS, RATE, BUSY, QUEUE, REFUSED, MEMORY,
+  USED, CODE, TEXT, RELEASES] = Array(16).keys();
+
+const STATES = {
+  failed: "Failed", holding: "Holding", refused: "Refused",
+  maintenance: "Maintenance", loading: "Loading", loaded: "Loaded", unloaded: "Not loaded",
+};
+const RANK = Object.fromEntries(Object.keys(STATES).map((state, number) => [state, number]));
+const PER_PAGE = 50;
+const QUICKEST = 1000; // milliseconds between two questions
+const HIDDEN = 15000; // the same, while nobody sees the page
+const MOST_CHANGES = 12; // that are shown
+const MOST_AT_ONCE = 4; // that are told of one answer
+
+const COLUMNS = [
+  { id: "site", title: "Site", of: NAME },
+  { id: "state", title: "State", of: STATE, by: (row) => RANK[row[STATE]] },
+  { id: "release", title: "Release", of: RELEASE },
+  { id: "since", title: "Since", of: SINCE, down: true },
+  { id: "isolation", title: "Isolation", of: ISOLATION },
+  { id: "python", title: "Python", of: PYTHON },
+  { id: "rate", title: "Requests/s", of: RATE, number: true, down: true },
+  { id: "busy", title: "Under way", of: BUSY, number: true, down: true },
+  { id: "memory", title: "Memory", of: MEMORY, number: true, down: true },
+  { id: "used", title: "Last used", of: USED, down: true },
+];
+
+const sites = new Map(); // rows by name
+let answer = null; // the last one
+let version = 0;
+let told = false; // a first answer was shown: what changes from now on is news
+let order = { column: COLUMNS[1], down: false };
+let only = ""; // a state, or "" for all
+let page = 0;
+let found = []; // the rows that are shown, on all pages
+const fresh = new Set(); // names of rows to point out
+let lastSeen = 0; // milliseconds; when the dashboard answered
+let failing = false;
+
+const $ = (id) => document.getElementById(id);
+
+function make(tag, attributes, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes || {})) {
+    if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child || child === 0));
+  return element;
+}
+
+function say(id, text) {
+  if ($(id).textContent !== text) $(id).textContent = text;
+}
+
+// Numbers and times
+
+const whole = new Intl.NumberFormat("en");
+const plural = (count, word) => `${whole.format(count)} ${word}${count === 1 ? "" : "s"}`;
+
+function rate(value) {
+  if (!value) return "0";
+  return value < 10 ? value.toFixed(1) : whole.format(Math.round(value));
+}
+
+function bytes(value) {
+  if (!value) return "–";
+  for (const [unit, size] of [["GB", 1e9], ["MB", 1e6], ["KB", 1e3]]) {
+    if (value >= size) return `${(value / size).toFixed(value < 10 * size ? 1 : 0)} ${unit}`;
+  }
+  return `${value} B`;
+}
+
+function ago(seconds) {
+  const passed = Math.max(0, answer.time - seconds);
+  if (passed < 2) return "now";
+  for (const [unit, size] of [["day", 86400], ["hour", 3600], ["min", 60], ["s", 1]]) {
+    const count = Math.floor(passed / size);
+    if (count) return `${count} ${unit}${count > 1 && size > 60 ? "s" : ""}`;
+  }
+  return "now";
+}
+
+function time(seconds, text) {
+  if (!seconds) return "–";
+  const when = new Date(seconds * 1000);
+  return make("time", { datetime: when.toISOString(), title: when.toLocaleString("en-GB") },
+    text || ago(seconds));
+}
+
+const clock = (milliseconds) => new Date(milliseconds).toLocaleTimeString("en-GB");
+
+// The last part of a path: what a release is called.
+const short = (path) => path.replace(/\/+$/, "").split("/").pop();
+// A name that breaks after its dots where it is too long.
+const broken = (name) => name.split(/(?<=\.)/).flatMap((part) => [part, make("wbr")]);
+const link = (name) => `#site=${encodeURIComponent(name)}`;
+
+function chosen() {
+  if (!location.hash.startsWith("#site=")) return "";
+  try {
+    return decodeURIComponent(location.hash.slice(6));
+  } catch {
+    return "";
+  }
+}
+
+function stateOf(state, code) {
+  const text = STATES[state] || state;
+  return make("span", { class: `state ${state}` }, text, code && make("span", { class: "code" }, code));
+}
+
+// Asking
+
+async function ask(path) {
+  const response = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(15000) });
+  if (response.status === 404) return null;
+  if (!response.ok) throw new Error(`status ${response.status}`);
+  return response.json();
+}
+
+async function turn() {
+  const begun = performance.now();
+  try {
+    take(await ask(`status.json?since=${version}`));
+    failing = false;
+    lastSeen = Date.now();
+  } catch (error) {
+    failing = true;
+  }
+  head();
+  await showDetail();
+  // A large server is asked less often: a tenth of the time at the most goes into it.
+  const pause = Math.max(document.hidden ? HIDDEN : QUICKEST, 9 * (performance.now() - begun));
+  window.setTimeout(turn, pause);
+}
+
+function take(next) {
+  const before = new Map(sites);
+  answer = next;
+  version = next.version;
+  if (next.whole) sites.clear();
+  for (const row of next.sites) sites.set(row[NAME], row);
+  if (told) news(before, next);
+  told = true;
+  if (next.whole || next.sites.length || !found.length) arrange();
+  rows();
+  figures();
+  processes();
+}
+
+// What changed while somebody looks
+
+function news(before, next) {
+  const lines = [];
+  for (const row of next.sites) {
+    const old = before.get(row[NAME]);
+    const text = change(old, row);
+    if (text) {
+      lines.push([row, text]);
+      fresh.add(row[NAME]);
+    }
+  }
+  if (next.whole) {
+    for (const [name, row] of before) if (!sites.has(name)) lines.push([row, "is gone"]);
+  }
+  const log = $("log");
+  for (const [row, text] of lines.slice(0, MOST_AT_ONCE)) {
+    const name = make("a", { href: link(row[NAME]) }, ...broken(row[NAME]));
+    log.prepend(make("li", {}, time(next.time, clock(next.time * 1000)),
+      make("span", {}, name, ` ${text}`)));
+  }
+  if (lines.length > MOST_AT_ONCE) {
+    const more = plural(lines.length - MOST_AT_ONCE, "more site");
+    log.prepend(make("li", {}, time(next.time, clock(next.time * 1000)),
+      make("span", {}, `${more} changed`)));
+  }
+  while (log.children.length > MOST_CHANGES) log.lastChild.remove();
+  $("no-changes").hidden = log.children.length > 0;
+}
+
+function change(old, row) {
+  const [state, why] = [row[STATE], [row[CODE], row[TEXT]].filter(Boolean).join(": ")];
+  if (old && old[STATE] === state && old[RELEASE] === row[RELEASE] && old[SINCE] === row[SINCE]) {
+    return old[TEXT] !== row[TEXT] && why ? `has failed again. ${why}` : "";
+  }
+  if (state === "loaded") return `is live with ${short(row[RELEASE])}`;
+  if (state === "failed") return `has failed. ${why}`;
+  if (state === "holding") return `keeps its old release ${short(row[RELEASE])}. ${why}`;
+  if (state === "refused") return `is refused. ${why}`;
+  if (state === "loading") return "is loading";
+  if (state === "maintenance") return "is in maintenance";
+  return old ? "is not loaded any more" : "";
+}
+
+// The head of the page
+
+function head() {
+  const obstacle = failing ? "The dashboard does not answer." : answer && answer.obstacle;
+  $("obstacle").hidden = !obstacle;
+  if (failing) {
+    say("obstacle-text", obstacle);
+    say("obstacle-remedy", lastSeen
+      ? `What you see is of ${clock(lastSeen)}. Start mod-wsgi-van dashboard again; this page goes on by itself.`
+      : "Is mod-wsgi-van dashboard still running?");
+  } else if (obstacle) {
+    say("obstacle-text", `${obstacle[0].toUpperCase()}${obstacle.slice(1)}.`);
+    say("obstacle-remedy", answer.processes.length
+      ? "The other processes go on. What you see may be incomplete."
+      : "A process begins with the first request after a start of Apache. When requests are answered and this stays, run mod-wsgi-van doctor: it says whether the directory of the sockets is there.");
+  }
+  say("verdict", verdict());
+  document.title = `${verdict().replace(/\.$/, "")} – mod_wsgi_van`;
+  if (lastSeen) say("fresh", `${[answer.processes[0]?.base_path, "as of"].filter(Boolean).join(", ")} ${clock(lastSeen)}`);
+}
+
+function count() {
+  const counts = {};
+  for (const row of sites.values()) counts[row[STATE]] = (counts[row[STATE]] || 0) + 1;
+  return counts;
+}
+
+function verdict() {
+  if (failing) return "No answer.";
+  if (!answer.processes.length) return "No process answers.";
+  if (!sites.size) return "No site yet.";
+  const counts = count();
+  const bad = ["failed", "refused"].reduce((sum, state) => sum + (counts[state] || 0), 0);
+  if (bad) return `${plural(bad, "site")} of ${whole.format(sites.size)} ${bad === 1 ? "is" : "are"} down.`;
+  const old = counts.holding || 0;
+  if (old) return `All is served; ${plural(old, "deploy")} did not go live.`;
+  return sites.size === 1 ? "The one site is well." : `All ${whole.format(sites.size)} sites are well.`;
+}
+
+function figures() {
+  const [, perSecond, memory, busy] = answer.all;
+  say("all-rate", rate(perSecond));
+  say("all-memory", bytes(memory));
+  say("all-busy", whole.format(busy));
+  const threads = answer.processes.reduce((sum, each) => sum + (each.threads || 0), 0);
+  say("all-threads", threads ? `of ${plural(threads, "thread")}` : "");
+  say("all-processes", whole.format(answer.processes.length));
+  const polling = answer.processes.filter((each) => each.watch === "polling").length;
+  say("all-watch", polling ? `${whole.format(polling)} poll for changes` : "");
+  const points = answer.past;
+  spark("spark-rate", points.map((point) => [point[0], point[2]]));
+  spark("spark-memory", points.map((point) => [point[0], point[1]]));
+  filters();
+}
+
+function filters() {
+  const counts = count();
+  const wanted = ["", ...Object.keys(STATES).filter((state) => counts[state])];
+  if (only && !counts[only]) wanted.push(only);
+  const group = $("states");
+  const known = new Map([...group.children].map((button) => [button.dataset.state, button]));
+  for (const state of wanted) {
+    let button = known.get(state);
+    known.delete(state);
+    if (!button) {
+      button = make("button", { type: "button", "data-state": state },
+        state ? stateOf(state) : "All", " ", make("b", {}));
+      button.addEventListener("click", () => { only = state; page = 0; arrange(); rows(); filters(); });
+    }
+    const next = group.children[wanted.indexOf(state)];
+    if (next !== button) group.insertBefore(button, next || null);
+    button.setAttribute("aria-pressed", String(only === state));
+    const text = whole.format(state ? counts[state] || 0 : sites.size);
+    const number = button.querySelector("b");
+    if (number.textContent !== text) number.textContent = text;
+  }
+  for (const button of known.values()) button.remove();
+}
+
+// The table
+
+function heads() {
+  for (const column of COLUMNS) {
+    const button = make("button", { type: "button" }, column.title);
+    button.addEventListener("click", () => {
+      order = { column, down: order.column === column ? !order.down : Boolean(column.down) };
+      page = 0;
+      arrange();
+      rows();
+    });
+    $("heads").append(make("th",
+      { scope: "col", class: `c-${column.id}${column.number ? " number" : ""}` }, button));
+  }
+}
+
+function arrange() {
+  const words = $("find").value.toLowerCase().split(/\s+/).filter(Boolean);
+  found = [...sites.values()].filter((row) => (!only || row[STATE] === only)
+    && words.every((word) => `${row[NAME]} ${row[RELEASE]} ${row[CODE]} ${row[TEXT]} ${row[ISOLATION]} ${row[PYTHON]}`
+      .toLowerCase().includes(word)));
+  const by = order.column.by || ((row) => row[order.column.of] ?? 0);
+  const sign = order.down ? -1 : 1;
+  const keys = new Map(found.map((row) => [row, by(row)]));
+  found.sort((one, two) => {
+    const [a, b] = [keys.get(one), keys.get(two)];
+    if (a !== b) return a < b ? -sign : sign;
+    return one[NAME] < two[NAME] ? -1 : 1;
+  });
+  page = Math.min(page, Math.max(0, Math.ceil(found.length / PER_PAGE) - 1));
+}
+
+function rows() {
+  const body = $("rows");
+  const focused = body.contains(document.activeElement) ? document.activeElement.dataset.site : null;
+  const here = chosen();
+  body.replaceChildren(...found.slice(page * PER_PAGE, (page + 1) * PER_PAGE).map((row) => line(row, here)));
+  fresh.clear();
+  if (focused) [...body.querySelectorAll("a")].find((each) => each.dataset.site === focused)?.focus();
+  [...$("heads").children].forEach((cell, number) => {
+    if (COLUMNS[number] !== order.column) cell.removeAttribute("aria-sort");
+    else cell.setAttribute("aria-sort", order.down ? "descending" : "ascending");
+  });
+  const last = Math.max(1, Math.ceil(found.length / PER_PAGE));
+  $("pages").hidden = last === 1;
+  say("page", `Page ${page + 1} of ${whole.format(last)}`);
+  $("previous").disabled = page === 0;
+  $("next").disabled = page === last - 1;
+  const filtered = only || $("find").value;
+  say("count", filtered ? `${plural(found.length, "site")} found` : "");
+  $("table").hidden = !found.length;
+  $("empty").hidden = found.length > 0;
+  say("empty", sites.size ? "No site is like that."
+    : "A site appears here after its first request. It needs a directory with the name of its host, and an app.py in wsgi below it.");
+}
+
+function line(row, here) {
+  const release = row[RELEASES] > 1 ? `${row[RELEASES]} releases` : short(row[RELEASE]) || "–";
+  const cells = {
+    state: [stateOf(row[STATE], row[CODE])],
+    release: [make("span", { title: row[RELEASE] }, release)],
+    since: [time(row[SINCE])],
+    isolation: [({ imports: "In the daemon", process: "Worker" })[row[ISOLATION]] || row[ISOLATION] || "–"],
+    python: [row[PYTHON] || "–"],
+    rate: [rate(row[RATE])],
+    busy: [row[QUEUE] ? `${row[BUSY]} + ${row[QUEUE]} waiting` : whole.format(row[BUSY])],
+    memory: [bytes(row[MEMORY])],
+    used: [time(row[USED])],
+  };
+  const name = make("a", { href: link(row[NAME]), "data-site": row[NAME] }, ...broken(row[NAME]));
+  const under = row[RELEASE] && make("span", { class: "under narrow-only" }, release);
+  return make("tr", { class: fresh.has(row[NAME]) && "new", "aria-current": row[NAME] === here && "true" },
+    make("th", { scope: "row", class: "c-site" }, name, under),
+    ...COLUMNS.slice(1).map((column) => make("td",
+      { class: `c-${column.id}${column.number ? " number" : ""}${column.id === "release" ? " wraps" : ""}` },
+      ...cells[column.id])));
+}
+
+function processes() {
+  $("process-rows").replaceChildren(...answer.processes.map((each) => {
+    if (each.error) {
+      return make("tr", {}, make("th", { scope: "row" }, String(each.pid || "–")),
+        make("td", { colspan: 7, class: "bad" }, `Does not answer: ${each.error}`));
+    }
+    return make("tr", {},
+      make("th", { scope: "row" }, String(each.pid), each.draining ? " (drains)" : ""),
+      make("td", {}, each.process_group || "–"),
+      make("td", {}, [each.server, `mod_wsgi_van ${each.version}`].filter(Boolean).join(", ")),
+      make("td", {}, each.python || "–"),
+      make("td", { class: "number" }, each.threads ? `${each.busy_threads} of ${each.threads}` : "–"),
+      make("td", { class: "number" }, bytes(each.private_bytes)),
+      make("td", {}, each.watch || "–"),
+      make("td", {}, time(each.started)));
+  }));
+}
+
+// Charts
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function draw(points, height) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", `0 0 300 ${height}`);
+  svg.setAttribute("preserveAspectRatio", "none");
+  if (points.length < 2) return svg;
+  const [first, last] = [points[0][0], points[points.length - 1][0]];
+  const most = Math.max(...points.map((point) => point[1])) || 1;
+  const at = points.map(([when, value]) => {
+    const x = ((when - first) / (last - first || 1)) * 300;
+    return `${x.toFixed(1)} ${(height - 1 - (value / most) * (height - 4)).toFixed(1)}`;
+  });
+  for (const [kind, path] of [["area", `M0 ${height}L${at.join("L")}L300 ${height}Z`], ["line", `M${at.join("L")}`]]) {
+    const element = document.createElementNS(SVG, "path");
+    element.setAttribute("class", kind);
+    element.setAttribute("d", path);
+    svg.append(element);
+  }
+  return svg;
+}
+
+function spark(id, points) {
+  const svg = draw(points, 28);
+  svg.setAttribute("aria-hidden", "true"); // the figure says what matters
+  $(id).replaceChildren(svg);
+}
+
+// A drawing with the same in words.
+function chart(title, points, format) {
+  const values = points.map((point) => point[1]);
+  if (points.length < 2) {
+    return make("figure", {}, make("figcaption", {}, title, make("span", {}, "nothing to draw yet")));
+  }
+  const [least, most, now] = [Math.min(...values), Math.max(...values), values[values.length - 1]];
+  const minutes = Math.max(1, Math.round((points[points.length - 1][0] - points[0][0]) / 60));
+  const svg = draw(points, 72);
+  svg.setAttribute("role", "img");
+  svg.setAttribute("aria-label", `${title} over the last ${plural(minutes, "minute")}: `
+    + `between ${format(least)} and ${format(most)}, now ${format(now)}.`);
+  return make("figure", {},
+    make("figcaption", {}, title, make("span", {}, make("b", {}, format(now)), ` · most ${format(most)}`)),
+    svg,
+    make("div", { class: "ends", "aria-hidden": "true" }, make("span", {}, `${minutes} min ago`), make("span", {}, "now")));
+}
+
+// The details of one site
+
+let opened = "";
+
+async function showDetail() {
+  const name = chosen();
+  const panel = $("detail");
+  if (!name || !answer) {
+    panel.hidden = true;
+    document.body.classList.remove("open");
+    opened = "";
+    return;
+  }
+  let site = null;
+  try {
+    site = await ask(`site.json?name=${encodeURIComponent(name)}`);
+  } catch {
+    return; // the head of the page says so
+  }
+  if (chosen() !== name) return;
+  panel.hidden = false;
+  document.body.classList.add("open");
+  say("detail-name", name);
+  const inside = $("detail-body").contains(document.activeElement);
+  if (!inside) $("detail-body").replaceChildren(...(site ? details(site) : [
+    make("p", { class: "empty" }, "No process knows this site. It is loaded at its first request.")]));
+  if (opened !== name) {
+    opened = name;
+    $("detail-name").focus();
+    panel.scrollTop = 0;
+  }
+}
+
+function details(site) {
+  const lines = [...site.lines].sort((one, two) => RANK[one.state] - RANK[two.state]);
+  const parts = [facts(lines), failure(lines.find((line) => line.failure), site.codes)];
+  if (lines.length > 1) parts.push(...perProcess(lines));
+  const memory = site.past.map((point) => [point[0], point[1]]);
+  parts.push(chart("Requests a second", site.past.map((point) => [point[0], point[2]]), rate));
+  if (memory.some((point) => point[1])) parts.push(chart("Memory of the workers", memory, bytes));
+  const workers = lines.flatMap((line) => line.workers || []);
+  if (workers.length) parts.push(...workerTable(workers));
+  return parts.filter(Boolean);
+}
+
+function total(lines, of) {
+  return lines.reduce((sum, line) => sum + (of(line) || 0), 0);
+}
+
+// Reasons with their counts, of all processes.
+function reasons(lines, key) {
+  const counts = new Map();
+  for (const line of lines) {
+    for (const [reason, number] of Object.entries(line[key] || {})) {
+      if (number) counts.set(reason, (counts.get(reason) || 0) + number);
+    }
+  }
+  return [...counts].map(([reason, number]) => `${whole.format(number)} ${reason.replaceAll("_", " ")}`).join(", ");
+}
+
+// The facts are those of the first line, which is the worst; counts are of all.
+function facts(lines) {
+  const [line] = lines;
+  const isolation = ({ imports: "in the daemon process", process: "in a worker" })[line.isolation] || line.isolation;
+  const loads = total(lines, (each) => each.loads?.count);
+  const queue = total(lines, (each) => each.queue);
+  const used = Math.max(...lines.map((each) => each.last_use || 0));
+  const [ok, failed] = ["ok", "failed"].map((result) => total(lines, (each) => each.reloads?.[result]));
+  const pairs = [
+    ["State", make("span", {}, stateOf(line.state), line.state === "holding" && make("span", { class: "under" }, "The old release goes on serving"))],
+    ["Release", line.release && make("code", {}, line.release)],
+    ["Live since", line.since && make("span", {}, time(line.since, new Date(line.since * 1000).toLocaleString("en-GB")), make("span", { class: "quiet" }, ` (${ago(line.since)})`))],
+    ["Isolation", isolation && make("span", {}, isolation, line.reason && make("span", { class: "under" }, line.reason))],
+    ["Python", line.python],
+    ["Directory", line.path !== line.release && line.path && make("code", {}, line.path)],
+    ["Requests", `${whole.format(total(lines, (each) => each.requests))}, ${whole.format(total(lines, (each) => each.in_progress))} under way${queue ? `, ${whole.format(queue)} waiting` : ""}`],
+    ["Refused", reasons(lines, "refused")],
+    ["Last used", used && make("span", {}, time(used))],
+    ["Loaded", loads && `${plural(loads, "time")}, the last in ${(line.loads?.last_seconds || 0).toFixed(2)} s`],
+    ["Deploys", (ok || failed) && `${whole.format(ok)} live, ${whole.format(failed)} failed`],
+    ["Workers ended", reasons(lines, "worker_restarts")],
+  ];
+  return make("dl", { class: "facts" }, ...pairs.filter(([, value]) => value)
+    .flatMap(([title, value]) => [make("dt", {}, title), make("dd", {}, value)]));
+}
+
+function table(id, title, heads, cells) {
+  const [texts, numbers] = [heads.map((head) => head.replace("#", "")), heads.map((head) => head.startsWith("#"))];
+  return [make("h3", { id }, title), make("table", { "aria-labelledby": id },
+    make("thead", {}, make("tr", {}, ...texts.map((text, at) => make("th", { scope: "col", class: numbers[at] && "number" }, text)))),
+    make("tbody", {}, ...cells.map((row) => make("tr", {}, ...row.map((cell, at) => make(at ? "td" : "th",
+      { class: numbers[at] && "number", scope: !at && "row" }, cell))))))];
+}
+
+function perProcess(lines) {
+  return table("in-processes", "In each process", ["Process", "State", "Release", "#Requests"], lines.map((line) => [
+    String(line.in), stateOf(line.state), short(line.release || "") || "–", whole.format(line.requests || 0)]));
+}
+
+function workerTable(workers) {
+  return table("workers", "Workers", ["Worker", "Age", "#Requests", "#CPU", "#Memory"], workers.map((each) => [
+    String(each.pid), time(each.started), whole.format(each.requests || 0),
+    `${(each.cpu_seconds || 0).toFixed(1)} s`, bytes(each.private_bytes)]));
+}
+
+function failure(line, codes) {
+  if (!line) return null;
+  const failed = line.failure;
+  const over = ["loaded", "unloaded"].includes(line.state);
+  const explained = codes[failed.code];
+  return make("div", { class: `failure${over ? " past" : ""}` },
+    make("p", {}, make("span", { class: "strong" }, over ? "Last failure" : "Failure", failed.code ? ` ${failed.code}` : ""),
+      " ", make("span", { class: "quiet" }, time(failed.time, new Date(failed.time * 1000).toLocaleString("en-GB")))),
+    make("p", {}, make("code", {}, failed.text || "")),
+    explained && !over ? make("p", {}, `${explained.outcome} ${explained.action}`) : null);
+}
+
+// What the user does
+
+function turnTo(next) {
+  page = next;
+  rows();
+  $("sites").focus();
+  $("sites").scrollIntoView();
+}
+
+heads();
+$("find").addEventListener("input", () => { page = 0; arrange(); rows(); });
+$("previous").addEventListener("click", () => turnTo(page - 1));
+$("next").addEventListener("click", () => turnTo(page + 1));
+$("rows").addEventListener("click", (event) => {
+  const row = event.target.closest("tr");
+  if (row && !event.target.closest("a") && !String(getSelection())) row.querySelector("a").click();
+});
+window.addEventListener("hashchange", (event) => {
+  const before = new URL(event.oldURL).hash;
+  if (answer) rows();
+  showDetail();
+  // Back from the details, the focus is where it was.
+  if (!chosen()) [...$("rows").querySelectorAll("a")].find((each) => each.hash === before)?.focus();
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && chosen()) $("close").click();
+  if (event.key === "/" && !/^(INPUT|TEXTAREA)$/.test(document.activeElement.tagName)) {
+    event.preventDefault();
+    $("find").focus();
+  }
+});
+document.addEventListener("visibilitychange", () => { if (!document.hidden && answer) showDetail(); });
+turn();
