@@ -14,6 +14,7 @@ THEIRS = {
     "same-named modules: Flask 2 + Flask 3": "97 % wrong or 500",
     "same-named modules: Django 4 + Django 5": "50 to 83 % wrong or 500",
     "swap to live": "median 514 ms, max 981 ms",
+    "maintenance on or off": "there is none",
     "100 deploys under load": "28 % bad: mixed, 500s, going backwards",
     "unknown host": "500 and a traceback",
     "host with port": "500 and a traceback",
