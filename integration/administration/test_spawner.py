@@ -105,6 +105,31 @@ def test_each_site_runs_as_its_owner(hosting: Machine) -> None:
     assert first != other
 
 
+def test_what_root_deploys_is_the_owners_and_is_proven_as_the_owner(
+    hosting: Machine, command: Path
+) -> None:
+    hosting.shell("cp -r /var/www/alice.domain.org /srv/closed; chmod 700 /srv/closed")
+    deploy = [str(command), "deploy", "shop.domain.org", "/srv/closed", "--check", "/"]
+    done = hosting.run(*deploy)
+    assert done.returncode == 1
+    assert "nobody owns shop.domain.org yet" in done.stdout
+    home = "/var/www/.sites/shop.domain.org"
+    hosting.shell(f"mkdir -p /var/www/.sites && install -d -o alice {home}")
+    hosting.shell(
+        "echo 'assert os.getuid() == 0 or open(\"/srv/homes/alice/secret\")' >>"
+        " /srv/closed/wsgi/app.py; echo '# none' > /srv/closed/requirements.txt"
+    )
+    done = hosting.run(*deploy)
+    assert done.returncode == 0, done.stdout
+    assert json.loads(ask(hosting, "shop.domain.org").partition(" ")[2])[0] == "alice"
+    assert hosting.shell(f"find {home} -not -user alice") == ""
+    done = hosting.run(*deploy[:-2])
+    assert done.returncode == 0, done.stdout
+    hosting.shell(
+        f"runuser -u alice -- sh -c 'cd /; exec \"$@\"' sh {command} rollback shop.domain.org"
+    )
+
+
 def test_what_is_refused_says_so_in_the_log_and_by_the_doctor(
     hosting: Machine, command: Path
 ) -> None:
