@@ -161,15 +161,15 @@ class Router(Settings):
         """The WSGI application of all vhosts."""
         if leftovers:
             undo()
-        site = self._sites.memo.get(environ.get("HTTP_HOST"))
         # One read of the site's reference decides what answers this request; the lease in its
         # environ keeps that from being retired before the request is over.
-        release = None
-        if site is not None:
+        try:
+            site = self._sites.memo[environ["HTTP_HOST"]]
+        except KeyError:
+            release = self._find(environ, None)
+        else:
             next(site.requests)
-            release = site.answer
-        if release is None:
-            release = self._find(environ, site)
+            release = site.answer or self._find(environ, site)
         environ[RELEASE] = release.lease
         # A request that is alone, as far as the lease tells, holds no more than its site may.
         if getrefcount(release.lease) > release.unasked and not self._shares.take(release):
