@@ -8,6 +8,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from mod_wsgi_van.settings import Settings
+
+_STATUS = Settings.status_directory
 _LOG_FORMAT = r'LogFormat "%V %h %l %u %t \"%r\" %>s %O %D" van'
 
 TLS = ("none", "files", "certbot", "mod_md")
@@ -239,6 +242,11 @@ PrivateDevices=yes
 [Install]
 WantedBy=multi-user.target
 """
+
+
+def tmpfiles(of: Installation) -> str:
+    """For systemd-tmpfiles, which makes at each boot what it names: where the daemon listens."""
+    return f"d {_STATUS} 0755 {of.user} {of.group} -\n"
 
 
 def logrotate(of: Installation) -> str:

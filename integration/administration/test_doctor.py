@@ -18,7 +18,9 @@ from tests.support.places import PROJECT, open_directory
 VAN = "/etc/apache2/sites-available/van.conf"
 SITE = f"/var/www/{HOST}"
 PYTHON = system_python()
-START = "apache2ctl -k start 2>/dev/null; sleep 0.2"
+# As after a boot: /run is empty, and systemd-tmpfiles has made what it is to make.
+STATUS = "/run/mod_wsgi_van/status"
+START = f"install -d -o www-data {STATUS}; apache2ctl -k start 2>/dev/null; sleep 0.2"
 
 
 def edit(script: str, file: str = VAN) -> str:
@@ -218,6 +220,8 @@ BROKEN = {
         ),
         "interpreter",
     ),
+    "no directory for the status": (f"{START}; rm -r {STATUS}", "status"),
+    "a closed directory for the status": (f"{START}; chown root {STATUS}", "status"),
     "a repository below static": (in_site("mkdir static/.git"), "published"),
     "secrets below static": (in_site("touch static/.env"), "published"),
     "an import that fails": (in_site("echo 'import none' >> wsgi/app.py"), "load"),
@@ -230,7 +234,7 @@ WARNINGS = {
     *("mpm", "embedded", "daemon-inside", "locale", "threads", "WSGIPassAuthorization"),
     *("WSGIChunkedRequest", "hidden-hosts", "known-faults", "blind", "space", "inotify-watches"),
     *("inotify-instances", "open-files", "certificate", "published", "limits"),
-    "secrets",
+    *("secrets", "status"),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -34,12 +35,16 @@ def tree(machine: Machine) -> str:
     )
 
 
-def test_one_command_serves_a_site_and_another_takes_all_back(bare: Machine, setup: Setup) -> None:
+def test_one_command_serves_a_site_and_another_takes_all_back(
+    bare: Machine, setup: Setup, command: Path
+) -> None:
     before = tree(bare)
     said = setup()
     assert "checks are well" in said, said
     assert ask(bare) == f"200 {SERVED}"
     assert "(there already) write /etc/mod_wsgi_van/van.toml" in setup()
+    status = bare.run(command, "status", "--json").stdout.splitlines()
+    assert [json.loads(line).get("state") for line in status] == [None, "loaded"], status
     assert ask(bare) == f"200 {SERVED}"
     assert "removed /etc/mod_wsgi_van" in setup("--undo")
     assert tree(bare) == before

@@ -30,7 +30,7 @@ _FILES = {  # of cli/dashboard/prometheus
     "alerts": "alerts.yml",
     "grafana": "grafana.json",
 }
-_CONFIG = ("apache", "systemd", "spawner", "logrotate", "dashboard", *_FILES)
+_CONFIG = ("apache", "systemd", "spawner", "logrotate", "tmpfiles", "dashboard", *_FILES)
 
 
 @click.command("setup")
@@ -121,8 +121,9 @@ def config_command(block: str, domain: str, base: str, tls: str, email: str) -> 
 
     apache: sites-available/van.conf; systemd: apache2.service.d/van.conf; spawner:
     mod-wsgi-van-spawner.service, for site_user = "owner"; logrotate: in place of Debian's rules, so
-    that the nightly rotation keeps the daemon process. dashboard: mod-wsgi-van-dashboard.service;
-    prometheus, alerts, grafana: what reads its metrics.
+    that the nightly rotation keeps the daemon process; tmpfiles: tmpfiles.d/mod_wsgi_van.conf, for
+    status and the like; dashboard: mod-wsgi-van-dashboard.service; prometheus, alerts, grafana:
+    what reads its metrics.
     """
     if block in _FILES:
         text = (files("mod_wsgi_van.cli.dashboard") / "prometheus" / _FILES[block]).read_text()
@@ -133,6 +134,7 @@ def config_command(block: str, domain: str, base: str, tls: str, email: str) -> 
         "apache": blocks.apache,
         "spawner": blocks.spawner,
         "logrotate": blocks.logrotate,
+        "tmpfiles": blocks.tmpfiles,
         "dashboard": blocks.dashboard,
     }
     click.echo(texts[block](of) if block in texts else blocks.systemd(), nl=False)

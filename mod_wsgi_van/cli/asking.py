@@ -40,8 +40,7 @@ def processes(directory: str, ask: str = "status", site: str | None = None) -> l
     except FileNotFoundError:
         return []
     except OSError as error:
-        text = f"{directory}: {error.strerror}: only root and the group of the status may look"
-        raise Problem(text) from error
+        raise Problem(f"{directory}: {error.strerror}") from error
     question = {"ask": ask} | ({"site": site} if site is not None else {})
     paths = [os.path.join(directory, name) for name in names]
     with ThreadPoolExecutor(_AT_ONCE) as threads:
@@ -63,6 +62,9 @@ def _ask(path: str, question: Line) -> Reply | None:
             received = b"".join(blocks)
     except (ConnectionRefusedError, FileNotFoundError):
         return None
+    except PermissionError:
+        who = "root, the user of the daemon and the group of the socket may ask"
+        return Reply(path, error=f"{path}: {who}")
     except OSError as error:
         return Reply(path, error=f"{path}: no answer: {error}")
     try:

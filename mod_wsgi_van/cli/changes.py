@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shlex
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -21,9 +22,14 @@ from mod_wsgi_van.cli.problem import Problem
 
 @dataclass(frozen=True, slots=True)
 class NewDirectory:
-    """A directory, made with those above it that are missing."""
+    """A directory, made with those above it that are missing.
+
+    With ``user`` and ``group`` it is theirs; those above it are not.
+    """
 
     path: str
+    user: str = ""
+    group: str = ""
 
     def __str__(self) -> str:
         return f"make the directory {self.path}"
@@ -141,6 +147,8 @@ class Journal:
             for path in _missing(Path(change.path)):
                 path.mkdir()
                 self._note({"kind": "directory", "path": str(path)})
+            if change.user:
+                shutil.chown(change.path, change.user, change.group)
             return
         if isinstance(change, NewFile):
             self._make_file(change)

@@ -21,9 +21,11 @@ from mod_wsgi_van.blocks import Installation
 from mod_wsgi_van.cli import apache, debian
 from mod_wsgi_van.cli.changes import Change, Journal, NewDirectory, NewFile, NewLink, run
 from mod_wsgi_van.cli.problem import Problem
+from mod_wsgi_van.settings import Settings
 
 Say = Callable[[str], None]
 
+_PACKAGE = "mod_wsgi_van"
 _SITE = "van"
 _SPAWNER = "mod-wsgi-van-spawner"
 _MODULES = ("vhost_alias", "rewrite", "wsgi")
@@ -70,6 +72,8 @@ def files(of: Installation, host: str) -> list[Change]:
         NewDirectory(of.etc),
         NewFile(f"{of.etc}/van.toml", blocks.van_toml(of)),
         NewFile(f"{of.etc}/app.wsgi", blocks.wsgi_file()),
+        NewFile(f"/etc/tmpfiles.d/{_PACKAGE}.conf", blocks.tmpfiles(of)),
+        NewDirectory(Settings.status_directory, of.user, of.group),
         *linked,
         *first,
         *(debian.module(name) for name in (*_MODULES, *secure, *managed)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -132,3 +133,13 @@ def test_a_journal_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "setup.json").write_text("{")
     with pytest.raises(Problem, match=r"setup\.json cannot be read"):
         Journal.read(tmp_path / "setup.json")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a directory away")
+def test_a_directory_is_given_away_and_those_above_are_not(
+    journal: Journal, tmp_path: Path
+) -> None:
+    make(journal, NewDirectory(f"{tmp_path}/run/status", "nobody", "nogroup"))
+    given = (tmp_path / "run/status").stat()
+    assert given.st_uid == pwd.getpwnam("nobody").pw_uid
+    assert (tmp_path / "run").stat().st_uid == 0

@@ -89,6 +89,7 @@ class _Visit:
             return
         yield judged("settings", _VALID, "", "")
         yield from machine.base(os.path.abspath(router.base_path), user)
+        yield machine.status(router, user)
         if router.site_user == "owner":
             yield machine.spawner(router, user)
         if server and daemon and self.sound:

@@ -110,6 +110,20 @@ def spawner(settings: Settings, user: str) -> Finding:
     return judged("spawner", "the spawner answers the daemon", says, remedy)
 
 
+def status(settings: Settings, user: str) -> Finding:
+    """Whether daemon processes can listen for mod-wsgi-van status."""
+    path = settings.status_directory
+    owner = user or "www-data"
+    return judged(
+        "status",
+        f"the daemon's user can make a socket in {path}",
+        eyes.look(user, [(path, os.W_OK | os.X_OK)])[0],
+        f"install -d -o {owner} {path}, then systemctl reload apache2; mod-wsgi-van config"
+        " tmpfiles prints what does so at each boot",
+        state="warning",
+    )
+
+
 def _number(path: Path) -> int | None:
     try:
         return int(path.read_text())
