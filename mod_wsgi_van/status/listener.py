@@ -98,11 +98,15 @@ class Listener:
         _taken.pop(self.path, None)
 
     def _close(self) -> None:
+        """Once: in a child that is forked later the number is somebody else's."""
+        wake, self._wake = self._wake, -1
+        if wake < 0:
+            return
         for client in list(self._clients):
             client.socket.close()
         self._selector.close()
         self._socket.close()
-        os.close(self._wake)
+        os.close(wake)
 
     # The thread.
 

@@ -15,6 +15,7 @@ import pytest
 from mod_wsgi_van import Router
 from mod_wsgi_van.cli.asking import processes
 from tests.status.asked import ask, told
+from tests.support.children import in_child
 from tests.support.client import Call, get, make_environ, wait_for
 from tests.support.links import swap
 from tests.support.vhosts import app, hangs, release, site, write
@@ -191,3 +192,14 @@ def test_other_questions_get_an_error(router: Router, directory: Path, question:
     get(router.application, "one.test")
     (line,) = ask(directory / str(os.getpid()), question)
     assert "error" in line
+
+
+def test_a_fork_after_the_end_closes_nothing(router: Router) -> None:
+    assert get(router.application, "one.test").status == 200
+    router.shutdown()
+    opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(20)]
+    try:
+        in_child(lambda: [os.fstat(each) for each in opened])
+    finally:
+        for each in opened:
+            os.close(each)
