@@ -49,7 +49,7 @@ import time
 import traceback
 import types
 import wsgiref.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 HEADER = struct.Struct("!cI")
@@ -303,11 +303,13 @@ class Server:
         self.waiting: queue.SimpleQueue[Channel] = queue.SimpleQueue()
         self.green = False
         # A child that the application forks must not hold the router's sockets open, or answer.
-        os.register_at_fork(after_in_child=self.close)
+        os.register_at_fork(after_in_child=functools.partial(next, self.closing(), None))
 
-    def close(self) -> None:
+    def closing(self) -> Iterator[None]:
+        """Close all sockets, once: in a child of the child this has ended, and nothing runs."""
         for connection in self.connections:
-            connection.socket.close()  # once: in a child of the child the number is another file
+            connection.socket.close()
+        yield from ()
 
     def load(self) -> None:
         order = self.order

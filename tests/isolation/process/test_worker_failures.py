@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mod_wsgi_van.errors import WorkerFailed
-from mod_wsgi_van.isolation.process import ProcessIsolation
+from mod_wsgi_van.isolation.process import ProcessIsolation, worker
 from mod_wsgi_van.isolation.process.exchange import ResponseBroken
 from mod_wsgi_van.wsgi import Application
 from tests.isolation.process.calling import pid_of, source
@@ -225,6 +225,11 @@ def test_a_forked_child_cannot_answer(
 def test_a_child_of_a_child_keeps_its_files(load: Load, capfd: pytest.CaptureFixture[str]) -> None:
     assert ask(load(), "forks_twice").body == "40 of 40"
     assert "ignored" not in capfd.readouterr().err
+
+
+def test_nothing_of_the_worker_runs_in_a_child_of_a_child(load: Load) -> None:
+    ran = ask(load(), "forks_quietly").body.split()
+    assert ran and worker.__file__ not in ran
 
 
 def test_children_end_with_their_worker(make_isolation: Callable[..., ProcessIsolation]) -> None:

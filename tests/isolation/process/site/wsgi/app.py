@@ -323,6 +323,24 @@ def forks_twice(environ, start_response):
     return [os.read(reading, 1000)]
 
 
+def forks_quietly(environ, start_response):
+    """Which files' code runs in the child's child before os.fork() returns there."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        ran = set()
+        sys.setprofile(lambda frame, event, _: ran.add(frame.f_code.co_filename))
+        if os.fork() == 0:
+            sys.setprofile(None)
+            os.write(writing, "\n".join(sorted(ran)).encode())
+            os._exit(0)
+        os.wait()
+        os._exit(0)
+    os.waitpid(child, 0)
+    start_response("200 OK", PLAIN)
+    return [os.read(reading, 10000)]
+
+
 def sleeper(environ, start_response):
     """A child that knows nothing of its worker's end."""
     own = environ.get("QUERY_STRING") == "own session"
