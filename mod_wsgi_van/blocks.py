@@ -217,6 +217,10 @@ NoNewPrivileges=yes
 CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_KILL CAP_CHOWN CAP_DAC_READ_SEARCH
 LimitNOFILE=65536
 TasksMax=infinity
+# Limits of workers by control groups; systemd before 254 ignores the second line, and then the
+# limits are those of setrlimit(2).
+Delegate=memory pids cpu
+DelegateSubgroup=spawner
 
 [Install]
 WantedBy=multi-user.target

@@ -83,6 +83,12 @@ def size(value: Any) -> int:
     return value
 
 
+def weight(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 10_000:
+        raise ValueError("a whole number from 1 to 10000 is wanted")
+    return value
+
+
 def part(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise ValueError("a part is wanted, from 0 to 1")

@@ -320,6 +320,25 @@ CODES = {
         " only the daemon's own can.",
         "Let the daemon's user write in status_directory, or add that user to status_group.",
     ),
+    "VAN047": Code(
+        "A worker has reached a limit: memory_limit, task_limit or file_limit.",
+        "The request to which the kernel refused something has failed. A fresh worker takes the"
+        " place of the one that has reached the limit.",
+        "Find what takes so much. Otherwise raise the limit that the line names, for the site or in"
+        " [limits].",
+    ),
+    "VAN048": Code(
+        "A worker could not be shut in: its Python has no _ctypes, or prctl(2) fails.",
+        "The site runs. Other processes of its user can read and trace the worker, and setuid"
+        " programs gain their privileges in it.",
+        "Make the environment with a Python that has ctypes.",
+    ),
+    "VAN049": Code(
+        "A limit is set that nothing can keep: task_limit, while workers run as the daemon's user"
+        " and without a control group.",
+        "The workers run without that limit.",
+        'Set site_user = "owner", or run the daemon in a unit with Delegate and DelegateSubgroup.',
+    ),
     "VAN050": Code(
         'site_user is "owner", and the spawner does not start a worker for this site, or does not'
         " run.",

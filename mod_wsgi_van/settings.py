@@ -33,6 +33,7 @@ IGNORED = (
 WATCH = ("auto", "inotify", "polling")
 SITE_USER = ("daemon", "owner")
 RELOAD = ("swap", "restart")
+SETUID = ("refused", "allowed")
 ISOLATION = ("auto", "imports", "process")
 
 _LOOSER = ("process", "auto", "imports")  # each trusts a site more than the one before
@@ -257,6 +258,39 @@ class Settings:
         "process",
         site="memory_limit",
         rank=_or_endless,
+    )
+    task_limit: int = _amount(
+        0,
+        "count",
+        "processes and threads that a worker may have, with all that it starts; kept by a control"
+        " group, or among all of its user's where workers run as the owners",
+        zero="any",
+        site="task_limit",
+    )
+    file_limit: int = _amount(
+        0,
+        "count",
+        "descriptors that a worker may have open",
+        zero="what the daemon has",
+        site="file_limit",
+    )
+    cpu_weight: int = _row(
+        100,
+        "number",
+        checks.weight,
+        "part of the processors that a worker gets where others want them too, from 1 to 10000:"
+        " with 50 half as much as others; without a control group by nice, and at most 100",
+        "process",
+        site="cpu_weight",
+        rank=float,
+    )
+    setuid_programs: str = _choice(
+        SETUID,
+        "whether programs that a worker starts may gain privileges (setuid, setgid), as sudo and"
+        " the sendmail of Postfix do: refused or allowed; refused wherever the spawner starts it",
+        scope="process",
+        site="setuid_programs",
+        rank=SETUID.index,
     )
     process_environ: Sequence[str] = _row(
         ("*",),

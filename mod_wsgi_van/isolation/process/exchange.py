@@ -221,8 +221,10 @@ class Exchange:
         self._pool.give_back(self._worker, self._connection)
         if kind == b"X":
             self._forget_file()
+            said = text.decode(errors="replace")
+            self._pool.raised(self._worker, said)
             where = f"in the worker of {self._pool.host}:\n"
-            raise ApplicationRaised(where + text.decode(errors="replace"))
+            raise ApplicationRaised(where + said)
 
     def _read_file(self) -> bytes:
         data = self._file.read(frames.CHUNK_BYTES) if self._file is not None else b""

@@ -14,7 +14,9 @@ from typing import NamedTuple, Protocol
 
 from mod_wsgi_van.isolation.process.frames import Connection
 from mod_wsgi_van.isolation.process.output import Output
+from mod_wsgi_van.isolation.process.worker import HEADER
 
+NO_FILES = HEADER.pack(b"!", 5) + b"files"  # it had no descriptor left for a connection
 _SIGNALS = {each.value: each.name for each in signal.Signals}
 
 
@@ -23,6 +25,14 @@ class Process(Protocol):
 
     @property
     def pid(self) -> int: ...
+
+    @property
+    def kept(self) -> dict[str, str]:
+        """Its limits, and what keeps each."""
+
+    @property
+    def hit(self) -> tuple[str, ...]:
+        """The limits that it had reached, once it is reaped."""
 
     def send_signal(self, number: int) -> None:
         """To its group, before it is reaped; raises OSError."""
@@ -88,6 +98,7 @@ class Worker:
     weighed_at: float = 0.0
     entry: str = ""  # what it says that it has loaded, and its Python
     python: str = ""
+    hit: tuple[str, ...] = ()  # the limits that it had reached when it ended
 
     @property
     def pid(self) -> int:
@@ -137,6 +148,10 @@ class Worker:
         """Kill what is left of its process group, wait for it, and pass on its last output."""
         self.signal(signal.SIGKILL)
         status = self.process.wait()
+        self.hit = self.process.hit
+        with contextlib.suppress(OSError):
+            if self.control.recv(len(NO_FILES), socket.MSG_DONTWAIT) == NO_FILES:
+                self.hit += ("files",)
         if status is None:
             self.how = "it ended, and the spawner does not say how"
         elif status >= 0:

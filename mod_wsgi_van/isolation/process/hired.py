@@ -12,6 +12,7 @@ from contextlib import ExitStack
 
 from mod_wsgi_van.errors import SpawnRefused
 from mod_wsgi_van.isolation.contract import Source
+from mod_wsgi_van.isolation.process.bounds import limits_of
 from mod_wsgi_van.isolation.process.handle import Ends
 from mod_wsgi_van.isolation.process.spawner import BUSY
 from mod_wsgi_van.settings import Settings
@@ -28,10 +29,14 @@ class Hired:
     When the spawner is gone, the worker can be killed by its lifeline and nothing else.
     """
 
-    def __init__(self, connection: socket.socket, pid: int, lifeline: int) -> None:
+    def __init__(
+        self, connection: socket.socket, pid: int, kept: dict[str, str], lifeline: int
+    ) -> None:
         self._connection = connection
         self._lifeline = lifeline  # the worker's, which closes it when the process is gone
         self.pid = pid
+        self.kept = kept
+        self.hit: tuple[str, ...] = ()
 
     def send_signal(self, number: int) -> None:
         try:
@@ -44,10 +49,13 @@ class Hired:
         try:
             self._connection.settimeout(_REAPING)
             try:
-                return int(self._connection.recv(_MESSAGE))
+                said = self._connection.recv(_MESSAGE)
             except ConnectionResetError:
                 # It closed with our last signal unread. That is said once; what it sent follows.
-                return int(self._connection.recv(_MESSAGE))
+                said = self._connection.recv(_MESSAGE)
+            end = json.loads(said)
+            self.hit = tuple(end["hit"])
+            return int(end["status"])
         except (OSError, ValueError):
             return None
         finally:
@@ -72,12 +80,13 @@ def _ask(source: Source, settings: Settings, ours: ExitStack) -> tuple[Hired, En
     path = settings.spawner_socket
     site = os.path.relpath(source.site, settings.base_path)
     request = {"site": site, "wsgi": source.directory, "python": source.python}
+    message = json.dumps({**request, "limits": vars(limits_of(settings))}).encode()
     connection = ours.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
     connection.settimeout(_PATIENCE)
     try:
         connection.connect(path)
         with contextlib.suppress(BrokenPipeError):  # it was refused at once: the answer says why
-            connection.send(json.dumps(request).encode())
+            connection.send(message)
         answer, fds, _, _ = socket.recv_fds(connection, _MESSAGE, 4, socket.MSG_CMSG_CLOEXEC)
     except BlockingIOError:  # as many wait already as it lets wait
         connection.close()
@@ -96,7 +105,7 @@ def _ask(source: Source, settings: Settings, ours: ExitStack) -> tuple[Hired, En
         raise _refused(source, settings, f"the spawner starts no worker: {why}")
     control, lifeline, output, ending = fds
     ends = Ends(ours.enter_context(socket.socket(fileno=control)), lifeline, output, ending)
-    return Hired(connection, said["pid"], lifeline), ends
+    return Hired(connection, said["pid"], said["kept"], lifeline), ends
 
 
 def _refused(source: Source, settings: Settings, why: str) -> SpawnRefused:

@@ -12,6 +12,7 @@ from operator import attrgetter
 
 from mod_wsgi_van.errors import LoadError, WorkerFailed
 from mod_wsgi_van.isolation.contract import Source
+from mod_wsgi_van.isolation.process.bounds import KEYS, reached, told
 from mod_wsgi_van.isolation.process.frames import Connection
 from mod_wsgi_van.isolation.process.handle import Worker
 from mod_wsgi_van.isolation.process.pause import Pause
@@ -261,12 +262,22 @@ class Pool:
 
     # Ending.
 
-    def _replace(self, worker: Worker, why: str, setting: str) -> None:
+    def _replace(self, worker: Worker, why: str, setting: str, code: str = "") -> None:
         """With the lock held: let the next fresh worker take this one's place."""
         if worker in self._workers and not worker.replaced:
             worker.replaced = True
             self._tally.note("worker_restarts", setting)
-            log.info("%s: its worker %d is replaced: %s (%s)", self.host, worker.pid, why, setting)
+            level = logging.WARNING if code else logging.INFO
+            text = "%s: %sits worker %d is replaced: %s (%s)"
+            log.log(level, text, self.host, code, worker.pid, why, setting)
+
+    def raised(self, worker: Worker, traceback: str) -> None:
+        """The application raised in it: where the reason is a limit, it is replaced."""
+        if hit := told(self._settings, traceback):
+            why = reached(self._settings, hit)
+            with self._changed:
+                self._replace(worker, why, KEYS[hit[0]], "VAN047: ")
+                self._start_another()
 
     def late(self, worker: Worker) -> None:
         """A request got no answer in time: no more requests for this worker, and an end."""
@@ -312,8 +323,10 @@ class Pool:
                 worker.close()  # number that would be another site's descriptor by then
         if not expected:
             self._tally.note("worker_restarts", "died")
+            why = reached(self._settings, worker.hit)
+            how = f"{worker.how}: {why}" if why else worker.how
             text = "%s: VAN030: its worker %d is gone: %s; the next request starts another"
-            log.error(text, self.host, worker.pid, worker.how)
+            log.error(text, self.host, worker.pid, how)
 
     def _log_pause(self, seconds: float) -> None:
         if seconds:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import re
 import signal
@@ -18,9 +19,11 @@ from mod_wsgi_van.errors import BadObject, ImportFailed, LoadError, LoadTimeout,
 from mod_wsgi_van.files.reading import out_of_reach
 from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.environment import base_python
+from mod_wsgi_van.isolation.process.bounds import limits_of, reached, told, unkept, ways
 from mod_wsgi_van.isolation.process.handle import Ends, Owner, Process, Worker
 from mod_wsgi_van.isolation.process.hired import hire
 from mod_wsgi_van.isolation.process.output import Output
+from mod_wsgi_van.isolation.process.spawner import Groups, Limits, enter, leave, limit
 from mod_wsgi_van.isolation.process.supervisor import Supervisor
 from mod_wsgi_van.isolation.process.worker import HEADER
 from mod_wsgi_van.isolation.variables import passed_on
@@ -29,11 +32,32 @@ from mod_wsgi_van.settings import Settings
 SCRIPT = str(Path(__file__).with_name("worker.py"))
 REASON_BYTES = 4 * 1024 * 1024  # of the JSON that says why nothing was loaded
 _VERSION = re.compile(r"[\d.]{1,12}", re.ASCII)
-STACK_BYTES = 10 * 1024 * 1024  # of address space for each thread's stack
+
+log = logging.getLogger(__name__)
 
 
 class Child(subprocess.Popen[bytes]):
     """A worker process of the daemon's own user."""
+
+    group = ""  # its control group
+    kept: dict[str, str] = {}
+    hit: tuple[str, ...] = ()
+
+    def limit(self, limits: Limits) -> None:
+        """While it waits for its order: but code that Python runs at its start may run before."""
+        groups = Groups.find()
+        self.group = groups.make(limits)
+        self.kept = limits.kept(groups, owned=False)
+        with suppress(ProcessLookupError):  # it has ended: that is told when it is waited for
+            enter(self.group, self.pid)
+            limit(self.pid, limits, self.kept)
+
+    def wait(self, timeout: float | None = None) -> int:
+        status = super().wait(timeout)
+        if self.group:
+            self.hit = tuple(leave(self.group))
+            self.group = ""
+        return status
 
     def send_signal(self, number: int) -> None:
         os.killpg(self.pid, number)
@@ -52,6 +76,7 @@ class Starter:
     def __init__(self, source: Source, settings: Settings, supervisor: Supervisor) -> None:
         """Raises errors.WorkerFailed when the path of the interpreter cannot be followed."""
         self._settings = settings
+        self._said = False
         self._supervisor = supervisor
         # What is installed for the system's own Python is no part of a site without an environment.
         self._bare = source.python == base_python()
@@ -108,9 +133,19 @@ class Starter:
                 worker = Worker(owner, process, ends.control, ends.lifeline, ends.ending, lines)
                 self._supervisor.adopt(worker)
                 ours.pop_all()
+                self._say(process.kept)
                 return worker
         except (OSError, ValueError, RuntimeError, subprocess.SubprocessError) as error:
             raise WorkerFailed(_why_not_started(self._source, error)) from error
+
+    def _say(self, kept: dict[str, str]) -> None:
+        """Of the first worker."""
+        if kept and not self._said:
+            log.info("%s: limits of its workers: %s", self._source.host, ways(kept) or "none")
+            if missing := unkept(kept):
+                text = "%s: VAN049: nothing keeps %s here, where workers have the daemon's user"
+                log.warning(text, self._source.host, missing)
+        self._said = True
 
     def _own(self, ours: ExitStack) -> tuple[Child, Ends]:
         """Start a process with nothing but its two descriptors and the pipe for its output."""
@@ -122,6 +157,7 @@ class Starter:
             output, their_output = _pipe(ours, theirs)
             process = self._popen(their_control.fileno(), their_lifeline, their_output)
         ours.callback(_end, process, lifeline)
+        process.limit(limits_of(self._settings))
         ending = os.pidfd_open(process.pid)
         ours.callback(os.close, ending)
         return process, Ends(control, lifeline, output, ending)
@@ -140,7 +176,8 @@ class Starter:
         )
 
     def _await_ready(self, worker: Worker) -> None:
-        source, timeout = self._source, self._settings.load_timeout
+        source, settings = self._source, self._settings
+        timeout = settings.load_timeout
         deadline = time.monotonic() + timeout
         try:
             worker.control.settimeout(timeout)  # it need not read
@@ -156,11 +193,11 @@ class Starter:
             worker.gone.wait(2.0)  # for how it ended, and its last words
             raise WorkerFailed(
                 f"{source.host}: its worker ({source.python}) ended before it was ready:"
-                f" {worker.how}",
+                f" {worker.how}{_because(reached(settings, worker.hit))}",
                 details="\n".join(worker.output.tail),
             ) from None
         if kind != b"+":
-            raise _refusal(source, payload)
+            raise _refusal(source, settings, payload)
         name, _, python = payload.decode("utf-8", "replace").partition(" ")
         worker.entry = source.entry(name if name in source.names else source.object_name)
         worker.python = python if _VERSION.fullmatch(python) else ""
@@ -169,7 +206,6 @@ class Starter:
         """The frame that tells a worker what to load."""
         source, settings = self._source, self._settings
         hired = settings.site_user == "owner"  # which nothing of the daemon's variables reaches
-        memory = 2 * settings.memory_limit + (settings.process_threads + 2) * STACK_BYTES
         order = {
             "directory": source.directory,
             "site_packages": source.site_packages,
@@ -178,7 +214,7 @@ class Starter:
             "factory": source.factory,
             "threads": settings.process_threads,
             "processes": settings.processes_per_vhost,
-            "memory": memory if settings.memory_limit else 0,
+            "privileges": settings.setuid_programs == "allowed",
             "env": passed_on(settings.process_environ, {}) | dict(source.env) if hired else {},
         }
         payload = json.dumps(order).encode()
@@ -240,7 +276,11 @@ def _await(control: socket.socket, size: int, deadline: float) -> bytes:
     return received
 
 
-def _refusal(source: Source, payload: bytes) -> LoadError:
+def _because(why: str) -> str:
+    return why and f": {why}"
+
+
+def _refusal(source: Source, settings: Settings, payload: bytes) -> LoadError:
     """The error for a reason that a worker gave, which is believed no further than its types."""
     try:
         reason = json.loads(payload)
@@ -251,6 +291,7 @@ def _refusal(source: Source, payload: bytes) -> LoadError:
         return WorkerFailed(f"{source.host}: its worker answered garbage before it was ready")
     if kind == "object":
         return BadObject(f"{source.host}: {message}", files=files)
+    message += _because(reached(settings, told(settings, details)))
     what = f"import of {source.module_name!r} from {source.directory} failed"
     return ImportFailed(f"{source.host}: {what}: {message}", details=details, files=files)
 

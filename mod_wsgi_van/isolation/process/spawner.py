@@ -4,13 +4,15 @@ Run as a script (``mod-wsgi-van spawner``) with the standard library alone. It l
 that the daemon's group may open, and takes requests of the daemon's user. A connection is one
 worker. Messages are whole ones (SOCK_SEQPACKET). To the spawner, first a request, then signals:
 
-    {"site": ..., "wsgi": ..., "python": ...}       which site, and what the router found there
-    15 or 9                                         a signal for the worker's process group
+    {"site": ..., "wsgi": ..., "python": ..., "limits": {...}}
+                    which site, what the router found there, and what a worker of it may have
+    15 or 9         a signal for the worker's process group
 
-and back, first one of these, then the status that the worker has ended with:
+and back, first one of the first two, and at the worker's end the last:
 
-    {"pid": ...}    with four descriptors: control, lifeline, output, pidfd
+    {"pid": ..., "kept": ...}       with four descriptors: control, lifeline, output, pidfd
     {"refused": ...}
+    {"status": ..., "hit": [...]}   what it has ended with, and the limits that it had reached
 
 The one thread never touches the file system of a site: that may hang, or be another by the next
 look. A child process is forked for each request. It opens what is asked for name by name, checks
@@ -90,6 +92,117 @@ def read_policy(path: str) -> Policy:
         if type(getattr(policy, key)) is not type(default):
             raise Refused(f"{path}: {key} is of the wrong type")
     return policy
+
+
+# What one worker may have.
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Hard limits of a worker; 0: any."""
+
+    memory: int = 0  # bytes
+    tasks: int = 0  # processes and threads
+    files: int = 0  # descriptors
+    weight: int = 0  # of its part of the processors; everybody has 100
+
+    def kept(self, groups: Groups, *, owned: bool) -> dict[str, str]:
+        """What keeps each limit that is set, "" where nothing can.
+
+        RLIMIT_NPROC counts all processes of a user: of an owner they may, of the daemon's user not.
+        """
+        found = {}
+        for name, (controller, file, alone) in MEANS.items():
+            if getattr(self, name):
+                found[name] = file if controller in groups.controllers else alone
+        if not owned and found.get("tasks") == "RLIMIT_NPROC":
+            found["tasks"] = ""
+        return found
+
+
+# Of each limit: the controller of control groups, its file, and what a process keeps by itself.
+MEANS = {
+    "memory": ("memory", "memory.max", "RLIMIT_DATA"),
+    "tasks": ("pids", "pids.max", "RLIMIT_NPROC"),
+    "files": ("", "", "RLIMIT_NOFILE"),
+    "weight": ("cpu", "cpu.weight", "nice"),
+}
+EVENTS = {"memory": ("memory.events", "oom_kill"), "tasks": ("pids.events", "max")}
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Where this process may make control groups (version 2), with which controllers; or nowhere.
+
+    That is what systemd has given to the unit (Delegate) while this process has a group of its own
+    in there (DelegateSubgroup, systemd 254): one that has processes itself shares nothing out.
+    """
+
+    where: str = ""
+    controllers: frozenset[str] = frozenset()
+
+    @classmethod
+    def find(cls, root: str = "/sys/fs/cgroup", own: str = "/proc/self/cgroup") -> Groups:
+        try:
+            found = re.search(r"^0::(/.+)/[^/]+$", Path(own).read_text(), re.MULTILINE)
+            where = root + found[1] if found else ""
+            if not where or os.getxattr(where, "user.delegate") != b"1":
+                return cls()
+            shared = Path(where, "cgroup.subtree_control")
+            for name in ("memory", "pids", "cpu"):
+                with suppress(OSError):  # the unit may have been given some of them
+                    shared.write_text(f"+{name}")
+            return cls(where, frozenset(shared.read_text().split()))
+        except OSError:
+            return cls()
+
+    def make(self, limits: Limits) -> str:
+        """An empty group with these limits, "" where it would keep none; raises OSError."""
+        kept = limits.kept(self, owned=True)
+        files = {file: name for name, file in kept.items() if file == MEANS[name][1]}
+        if not files:
+            return ""
+        group = f"{self.where}/worker-{os.getpid()}-{time.monotonic_ns()}"
+        os.mkdir(group)
+        for file, name in files.items():
+            Path(group, file).write_text(str(getattr(limits, name)))
+        if "memory.max" in files:  # all of it ends, or nothing
+            Path(group, "memory.oom.group").write_text("1")
+        return group
+
+
+def enter(group: str, pid: int) -> None:
+    if group:
+        Path(group, "cgroup.procs").write_text(str(pid))
+
+
+def leave(group: str) -> list[str]:
+    """Which limits were reached in it. A job that outlives its worker keeps the group."""
+    hit = []
+    for name, (file, event) in EVENTS.items():
+        with suppress(OSError):
+            if re.search(rf"^{event} [1-9]", Path(group, file).read_text(), re.MULTILINE):
+                hit.append(name)
+    with suppress(OSError):
+        os.rmdir(group)
+    return hit
+
+
+def limit(pid: int, limits: Limits, kept: dict[str, str]) -> None:
+    """Set what a process keeps by itself; 0 for this one."""
+    for name, means in kept.items():
+        number = getattr(limits, name)
+        if means.startswith("RLIMIT"):
+            kind = getattr(resource, means)
+            hard = resource.prlimit(pid, kind)[1]
+            number = number if hard == resource.RLIM_INFINITY else min(number, hard)
+            resource.prlimit(pid, kind, (number, number))
+        elif means == "nice":  # each step is a quarter more, or less; none is above everybody's
+            nice = max(0, round(math.log(100 / number, 1.25)))
+            ours = os.getpriority(os.PRIO_PROCESS, pid)
+            os.setpriority(os.PRIO_PROCESS, pid, min(19, ours + nice))
+            with suppress(OSError):  # a session has its own part, where the kernel groups them
+                Path(f"/proc/{pid or 'self'}/autogroup").write_text(str(min(19, nice)))
 
 
 # What is on the disk.
@@ -185,6 +298,7 @@ class Start:
     user: pwd.struct_passwd
     program: int
     arguments: tuple[str, ...]
+    limits: Limits
 
 
 @dataclass(frozen=True)
@@ -194,16 +308,22 @@ class Request:
     site: str
     wsgi: str
     python: str
+    limits: Limits = Limits()
 
 
 def parse(message: bytes) -> Request:
     if len(message) == MESSAGE:
         raise Refused("the request is too long")
     try:
-        request = Request(**json.loads(message))
-    except (ValueError, TypeError, RecursionError) as error:
+        given = json.loads(message)
+        limits = Limits(**given.pop("limits", {}))
+        request = Request(**given, limits=limits)
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise Refused("that is no request") from error
-    if not all(isinstance(text, str) and "\0" not in text for text in vars(request).values()):
+    texts = (request.site, request.wsgi, request.python)
+    if not all(isinstance(text, str) and "\0" not in text for text in texts):
+        raise Refused("that is no request")
+    if not all(type(number) is int and 0 <= number < 2**63 for number in vars(limits).values()):
         raise Refused("that is no request")
     if not SITE.fullmatch(request.site):
         raise Refused(f"{request.site!a} is not the name of a site")
@@ -237,7 +357,9 @@ def examine(policy: Policy, request: Request, *, known: bool = False) -> Start:
     check_owners(uid, program)
     if not stat.S_ISREG(program.status.st_mode):
         raise Refused(f"{program.path} is not a file")
-    return Start(user, program.fd, (found, *options, WORKER, "3", "4", request.site))
+    return Start(
+        user, program.fd, (found, *options, WORKER, "3", "4", request.site), request.limits
+    )
 
 
 def owner(policy: Policy, uid: int, path: str) -> pwd.struct_passwd:
@@ -250,6 +372,14 @@ def owner(policy: Policy, uid: int, path: str) -> pwd.struct_passwd:
     if uid == pwd.getpwnam(policy.daemon_user).pw_uid:
         raise Refused(f"{path} belongs to {policy.daemon_user}, the user of the daemon")
     return user
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The control group of a worker, or "", and what keeps each of its limits."""
+
+    group: str
+    kept: dict[str, str]
 
 
 # What runs in the child, until the interpreter takes its place.
@@ -270,7 +400,9 @@ def become(user: pwd.struct_passwd) -> None:
         raise Refused("no-new-privileges failed")
 
 
-def execute(start: Start, control: int, lifeline: int, output: int) -> NoReturn:
+def execute(
+    start: Start, kept: dict[str, str], control: int, lifeline: int, output: int
+) -> NoReturn:
     null = os.open("/dev/null", os.O_RDONLY)
     wanted = (null, output, output, control, lifeline)
     high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 16) for fd in wanted]
@@ -282,22 +414,24 @@ def execute(start: Start, control: int, lifeline: int, output: int) -> NoReturn:
     # The owner must be able to get there without us: a descriptor needs no rights on the way.
     if not os.path.samestat(os.stat(start.arguments[0]), os.fstat(start.program)):
         raise Refused(f"{start.arguments[0]} was changed meanwhile")
+    limit(0, start.limits, kept)
     user = start.user
     environ = {"PATH": COMMANDS, "LANG": "C.UTF-8", "HOME": user.pw_dir}
     environ |= {"USER": user.pw_name, "LOGNAME": user.pw_name}
     os.execve(start.program, start.arguments, environ)
 
 
-def child(begin: Callable[[], Start], control: int, lifeline: int, output: int, say: int) -> None:
+def child(begin: Callable[[], Start], place: Placed, fds: tuple[int, int, int], say: int) -> None:
     """Never returns; writes to ``say`` why nothing was executed."""
     try:
         os.setsid()
+        enter(place.group, 0)
         start = begin()
         for number in (start.program, say):  # above those that the worker has
             if number < 5:
                 raise Refused("the spawner was started without its standard streams")
         become(start.user)
-        execute(start, control, lifeline, output)
+        execute(start, place.kept, *fds)
     except BaseException as error:
         why = str(error) if isinstance(error, Refused) else f"it cannot be started: {error!r}"
         # Links of the site may be in the text: nothing of it begins a line of a log.
@@ -320,6 +454,7 @@ class Client:
     request: Request | None = None
     pid: int = 0
     ending: int = -1  # the pidfd
+    group: str = ""  # its control group
     says: int = -1  # where the child says why it executes nothing
     handed: list[int] = field(default_factory=list)  # the router's ends, until it has them
     runs: bool = False
@@ -328,8 +463,14 @@ class Client:
 class Service:
     """Everything that is open, and what is called when it is readable."""
 
-    def __init__(self, policy: Policy, listener: socket.socket, allowed: Sequence[int]) -> None:
+    def __init__(
+        self, policy: Policy, listener: socket.socket, allowed: Sequence[int], groups: Groups
+    ) -> None:
         self._policy = policy
+        self._groups = groups
+        for left in Path(groups.where or "/nowhere").glob("worker-*"):  # by an earlier spawner
+            with suppress(OSError):
+                left.rmdir()
         self._listener = listener
         self._allowed = allowed
         self._poll = select.epoll()
@@ -416,13 +557,15 @@ class Service:
         output, their_output = os.pipe()
         client.says, say = os.pipe()
         client.handed = [control, lifeline, output]
-        given = (theirs, their_lifeline, their_output, say)
+        given = (theirs, their_lifeline, their_output)
         try:
+            client.group = self._groups.make(request.limits)
+            placed = Placed(client.group, request.limits.kept(self._groups, owned=True))
             client.pid = os.fork()
             if not client.pid:
-                child(lambda: examine(self._policy, request, known=known), *given)
+                child(lambda: examine(self._policy, request, known=known), placed, given, say)
         finally:
-            for fd in given:
+            for fd in (*given, say):
                 os.close(fd)
         try:
             client.ending = os.pidfd_open(client.pid)
@@ -442,7 +585,8 @@ class Service:
             return
         self._close(client.says)
         client.says, client.runs, client.deadline = -1, True, math.inf
-        _send(client.socket, {"pid": client.pid}, [*client.handed, client.ending])
+        kept = request.limits.kept(self._groups, owned=True)
+        _send(client.socket, {"pid": client.pid, "kept": kept}, [*client.handed, client.ending])
         self._close(*client.handed)
         client.handed.clear()
         release, known = (request.wsgi, request.python), self._known.pop(request.site, [])
@@ -463,7 +607,9 @@ class Service:
             self._started(client, request)
         self._signal(client, signal.SIGKILL)  # what is left of its group
         _, status = os.waitpid(client.pid, 0)
-        _send(client.socket, os.waitstatus_to_exitcode(status))
+        hit = leave(client.group) if client.group else []
+        _send(client.socket, {"status": os.waitstatus_to_exitcode(status), "hit": hit})
+        client.group = ""
         self._end(client)
 
     def _refuse(self, client: Client, why: str) -> None:
@@ -479,6 +625,8 @@ class Service:
             self._end(client)
 
     def _end(self, client: Client) -> None:
+        if client.group:  # nothing was started in it
+            leave(client.group)
         self._close(client.says, client.ending, *client.handed, client.socket.detach())
         self._clients.discard(client)
 
@@ -515,7 +663,8 @@ def main(arguments: Sequence[str]) -> None:
     try:
         policy = read_policy(arguments[0] if arguments else CONFIG)
         user = pwd.getpwnam(policy.daemon_user)
-        service = Service(policy, listen(policy.spawner_socket, user.pw_gid), (0, user.pw_uid))
+        listener = listen(policy.spawner_socket, user.pw_gid)
+        service = Service(policy, listener, (0, user.pw_uid), Groups.find())
     except (Refused, OSError, ValueError, KeyError) as error:
         sys.exit(f"mod-wsgi-van spawner: {error}")
     _say(f"{policy.spawner_socket} is open to {user.pw_name}")

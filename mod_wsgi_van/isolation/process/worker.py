@@ -12,7 +12,7 @@ On every socket travel frames: one byte of kind, four of length, the payload. To
 
 and back, the first two on control:
 
-    +  loaded: the object's name  !  not loaded: why (JSON)
+    +  loaded: the object's name  !  not loaded: why (JSON); later, the limit that was reached
     H  status, names and values of headers: a line each
     D  data of the response  F  its rest is a file: S is to come  P  pull: so many bytes of the body
     E  end of the response  X  the application raised: traceback (text)
@@ -36,7 +36,6 @@ import marshal
 import os
 import queue
 import re
-import resource
 import select
 import signal
 import site
@@ -64,6 +63,8 @@ VALUE = re.compile(r"[^\x00\r\n\u0100-\U0010ffff]*\Z")
 # As they are before an application's import of a tracer, or of gevent, puts others in their place.
 ASGI = ("scope", "receive", "send")
 CO_COROUTINE = 0x80 | 0x200  # also of an asynchronous generator; inspect takes long to import
+
+PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 4, 38  # prctl(2)
 
 Socket = socket.socket
 Thread = threading.Thread
@@ -355,7 +356,9 @@ class Server:
                 return
             if not data:
                 os._exit(0)
-            for _, _, rights in ancillary:  # none where this process has no descriptors left
+            if not ancillary:  # none where this process has no descriptors left
+                self.control.send((b"!", b"files"))
+            for _, _, rights in ancillary:
                 fd = array.array("i", rights)[0]
                 if self.green:
                     arguments = (GreenChannel(fd),)
@@ -533,6 +536,25 @@ def tie_to_router(lifeline: int) -> None:
     fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
 
 
+def shut_in(privileges: bool) -> None:
+    """Let no process of the same user read or trace this one; without ``privileges``, gain none.
+
+    By _ctypes alone: ctypes is larger, and takes longer to import. What this process executes can
+    be read and traced again, but gains no privileges either.
+    """
+    wanted = {PR_SET_DUMPABLE: 0} if privileges else {PR_SET_DUMPABLE: 0, PR_SET_NO_NEW_PRIVS: 1}
+    try:
+        import _ctypes
+
+        here = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
+        prctl = _ctypes.dlsym(here, "prctl")
+        for option, value in wanted.items():
+            if _ctypes.call_function(prctl, (option, value, 0, 0, 0)):
+                raise OSError(f"prctl({option}) failed")
+    except (ImportError, OSError) as error:
+        print(f"VAN048: its worker is not shut in: {error}", file=sys.stderr)
+
+
 def prepare(order: dict[str, Any]) -> None:
     # A thread of Apache that starts a process passes its blocked signals on.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -541,8 +563,7 @@ def prepare(order: dict[str, Any]) -> None:
         stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
     os.environ.update(order["env"])
     time.tzset()
-    if order["memory"]:
-        resource.setrlimit(resource.RLIMIT_DATA, (order["memory"], order["memory"]))
+    shut_in(order["privileges"])
     if sys.flags.no_site:  # for a site without an environment; these are as much the language's
         site.setquit()
         site.setcopyright()

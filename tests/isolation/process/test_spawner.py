@@ -21,10 +21,10 @@ import pytest
 from mod_wsgi_van.errors import LoadError, SpawnRefused
 from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.process import ProcessIsolation, spawner
-from mod_wsgi_van.isolation.process.spawner import MESSAGE, PENDING, Policy
+from mod_wsgi_van.isolation.process.spawner import MESSAGE, PENDING, Groups, Policy
 from mod_wsgi_van.settings import Settings
 from tests.support import fuse
-from tests.support.children import in_child, runs
+from tests.support.children import forked, in_child, runs
 from tests.support.client import ask
 from tests.support.places import open_directory
 from tests.support.waiting import wait
@@ -204,6 +204,63 @@ def test_a_site_without_an_environment(load: Callable[..., Any], place: Place) -
 
 def in_reach(path: str) -> bool:
     return all(each.stat().st_mode & 0o001 for each in Path(path).parents)
+
+
+LIMITS = {"memory_limit": "300M", "task_limit": 60, "file_limit": 99, "cpu_weight": 80}
+
+
+def test_limits_are_there_before_any_code_of_the_site(
+    load: Callable[..., Any], place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That it reaches one is told as of a worker of the daemon's user."""
+    (place.base / "alice.test/wsgi/app.py").write_text(
+        "import json, os, resource, threading, time\n"
+        "def app(environ, start_response):\n"
+        "    for _ in range(100 if environ['QUERY_STRING'] else 0):\n"
+        "        threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
+        "    start_response('200 OK', [('Content-Type', 'application/json')])\n"
+        "    kinds = (resource.RLIMIT_DATA, resource.RLIMIT_NPROC, resource.RLIMIT_NOFILE)\n"
+        "    found = [resource.getrlimit(kind)[1] for kind in kinds]\n"
+        "    return [json.dumps([*found, os.getpriority(0, 0)]).encode()]\n"
+    )
+    caplog.set_level("INFO")
+    application = load(**LIMITS)
+    nice = min(19, os.getpriority(os.PRIO_PROCESS, 0) + 1)
+    assert ask(application).json == [(600 + 100) << 20, 60, 99, nice]
+    assert "task_limit by RLIMIT_NPROC" in caplog.text and "VAN049" not in caplog.text
+    with pytest.raises(Exception, match="can't start new thread"):
+        ask(application, QUERY_STRING="all")
+    assert "it has reached task_limit = 60 or memory_limit = 300M; raise" in caplog.text
+
+
+def test_a_control_group_for_each_worker(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    """In a tree that looks like one."""
+    tree = place.root / "groups"
+    tree.mkdir(0o700)
+    groups = Groups(str(tree), frozenset({"memory", "pids", "cpu"}))
+
+    def serve() -> None:
+        policy = spawner.read_policy(str(place.config))
+        listener = spawner.listen(place.path, DAEMON.pw_gid)
+        spawner.Service(policy, listener, (0,), groups).run()
+
+    service = forked(serve)
+    isolation = ProcessIsolation(place.settings(**LIMITS))
+    try:
+        wait(lambda: os.path.exists(place.path) and can_ask(place.path), "the spawner")
+        pid = ask(isolation.load(place.source()).application).json["pid"]
+        (group,) = tree.iterdir()
+        names = ("memory.max", "pids.max", "cpu.weight", "memory.oom.group", "cgroup.procs")
+        found = [(group / name).read_text() for name in names]
+        assert found == [str((600 + 100) << 20), "60", "80", "1", "0"]
+        (group / "memory.events").write_text("oom_kill 1\n")
+        os.kill(pid, signal.SIGKILL)
+        text = "signal SIGKILL ended it: it has reached memory_limit = 300M; raise that"
+        wait(lambda: text in caplog.text, "the line", tell=lambda: caplog.text)
+    finally:
+        isolation.shutdown(5)
+        os.kill(service, signal.SIGKILL)
+        os.waitpid(service, 0)
 
 
 def test_how_it_ended_is_told(
@@ -391,6 +448,12 @@ def test_a_site_that_is_refused(place: Place, service: subprocess.Popen[str], wh
         b'{"site": 1, "wsgi": "a", "python": "b"}',
         b'{"site": "a", "wsgi": "a", "python": "b", "uid": 0}',
         b'{"site": "a\\u0000", "wsgi": "a", "python": "b"}',
+        *(
+            b'{"site": "alice.test", "wsgi": "a", "python": "b", "limits": %s}' % limits
+            for limits in (b"1", b"[]", b'{"memory": -1}', b'{"memory": true}', b'{"tasks": "1"}')
+        ),
+        b'{"site": "a", "wsgi": "a", "python": "b", "limits": {"files": 1.5, "user": 0}}',
+        b'{"site": "a", "wsgi": "a", "python": "b", "limits": {"files": %d}}' % 2**63,
         b"x" * (MESSAGE - 1),
         b"x" * MESSAGE * 4,
         *(
@@ -493,7 +556,7 @@ def test_a_signal_reaches_the_worker_of_the_connection_alone(place: Place, servi
             data, fds, _, _ = socket.recv_fds(connection, MESSAGE, 4)
             assert "pid" in json.loads(data)
             connection.send(message)
-            assert json.loads(connection.recv(MESSAGE)) == status
+            assert json.loads(connection.recv(MESSAGE))["status"] == status
             for fd in fds:
                 os.close(fd)
 

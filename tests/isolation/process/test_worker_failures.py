@@ -242,15 +242,6 @@ def test_children_end_with_their_worker(make_isolation: Callable[..., ProcessIso
     wait(lambda: not runs(child))
 
 
-def test_memory_that_the_kernel_refuses(load: Load) -> None:
-    application = load(memory_limit=100 << 20, process_threads=2)
-    pid = pid_of(application)
-    with pytest.raises(Exception, match="MemoryError"):
-        ask(application, "allocates", QUERY_STRING=str(1 << 30))
-    assert ask(application, "allocates", QUERY_STRING="1000000").content == b"1000000"
-    assert pid_of(application) == pid
-
-
 def test_a_worker_that_leaks_is_replaced(load: Load, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     application = load(memory_limit=100 << 20)

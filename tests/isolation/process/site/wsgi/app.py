@@ -355,6 +355,28 @@ def allocates(environ, start_response):
     return [b"%d" % len(held)]
 
 
+def opens(environ, start_response):
+    held = [io.FileIO(os.devnull) for _ in range(int(environ["QUERY_STRING"]))]
+    start_response("200 OK", PLAIN)
+    return [b"%d" % len(held)]
+
+
+def holds(environ, start_response):
+    """All descriptors that there are, until the end of the response."""
+    start_response("200 OK", PLAIN)
+    held = []
+    try:
+        while True:
+            held.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        yield b"held"
+        RELEASE.wait(2)
+        yield b"."
+    finally:
+        for fd in held:
+            os.close(fd)
+
+
 LEAK = []
 
 
