@@ -11,7 +11,17 @@ from typing import Any
 import click
 
 from mod_wsgi_van import config
-from mod_wsgi_van.cli import administering, demo, deploying, keeping, looking, options, pages, serve
+from mod_wsgi_van.cli import (
+    administering,
+    demo,
+    deploying,
+    founding,
+    keeping,
+    looking,
+    options,
+    pages,
+    serve,
+)
 from mod_wsgi_van.cli.dashboard.command import dashboard_command
 from mod_wsgi_van.cli.interruption import Interruption
 from mod_wsgi_van.cli.problem import Problem
@@ -134,6 +144,8 @@ group.add_command(administering.doctor_command)
 group.add_command(administering.spawner_command)
 group.add_command(keeping.maintenance_command)
 group.add_command(keeping.run_command)
+group.add_command(founding.new_command)
+group.add_command(founding.remove_command)
 group.add_command(looking.status_command)
 group.add_command(looking.list_command)
 group.add_command(looking.logs_command)

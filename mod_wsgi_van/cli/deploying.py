@@ -25,8 +25,8 @@ from mod_wsgi_van.deploy.user import users
 _JSON = click.option("--json", "as_json", is_flag=True, help="one JSON object, for programs")
 
 
-def _subject(site: str, path: str | None) -> Subject:
-    """Raises Problem, click.BadParameter."""
+def named(site: str, path: str | None) -> Subject:
+    """Find a site by its name and a van.toml; raises Problem, click.BadParameter."""
     settings = subject.settings(path)
     home = subject.home(site, settings)
     if settings.vhost_pattern != "%0":
@@ -64,12 +64,12 @@ def deploy_command(site: str, source: str, as_json: bool, config: str | None, **
     SOURCE is a directory, a tar, a zip or a git repository. Whatever fails, what was live stays
     live.
     """
-    of = _subject(site, config)
+    of = named(site, config)
     given["activate"], given["dry"] = not given.pop("no_activate"), given.pop("dry_run")
     deployment = Deployment(of, Wanted(source, **given))
     done: list[Step] = []
     fault = ""
-    show = _Show(as_json)
+    show = Show(as_json)
     try:
         subject.guarded(lambda: show.steps(deployment, done))
     except Problem as error:
@@ -93,7 +93,7 @@ def deploy_command(site: str, source: str, as_json: bool, config: str | None, **
     return 0
 
 
-class _Show:
+class Show:
     """Says what is being done: a line for each step, and on a terminal what is under way."""
 
     def __init__(self, silent: bool) -> None:
@@ -120,7 +120,7 @@ def _update(status: Status | None, name: str) -> None:
 @subject.CONFIG
 def activate_command(site: str, id: str, config: str | None) -> int | None:
     """Let a release of SITE that is there go live; ID as in mod-wsgi-van releases SITE."""
-    return subject.guarded(lambda: _activate(_subject(site, config), id, "activate"))
+    return subject.guarded(lambda: _activate(named(site, config), id, "activate"))
 
 
 @click.command("rollback")
@@ -129,7 +129,7 @@ def activate_command(site: str, id: str, config: str | None) -> int | None:
 @subject.CONFIG
 def rollback_command(site: str, id: str | None, config: str | None) -> int | None:
     """Let the release of SITE that was live before go live again, or the one of this ID."""
-    return subject.guarded(lambda: _activate(_subject(site, config), id or "", "rollback"))
+    return subject.guarded(lambda: _activate(named(site, config), id or "", "rollback"))
 
 
 def _activate(of: Subject, id: str, what: str) -> None:
@@ -150,7 +150,7 @@ def _activate(of: Subject, id: str, what: str) -> None:
 @subject.CONFIG
 def releases_command(site: str, as_json: bool, config: str | None) -> int:
     """List the releases of SITE, the newest first, and which one is live."""
-    home = _subject(site, config).home
+    home = named(site, config).home
     live, known = home.live(), revisions.been_live(home)
     found = [
         {"id": id, "live": id == live, "was_live": id in known, **revisions.about(home, id)}

@@ -13,6 +13,7 @@ import click
 from mod_wsgi_van.cli import subject
 from mod_wsgi_van.cli.apache import ENVIRON
 from mod_wsgi_van.cli.problem import Problem
+from mod_wsgi_van.deploy import upkeep
 from mod_wsgi_van.deploy.failure import DeployFailed
 from mod_wsgi_van.deploy.layout import Home
 from mod_wsgi_van.deploy.user import as_user, become, users
@@ -70,12 +71,7 @@ def _maintain(home: Home, of: Settings, wanted: bool) -> None:
 def _prepare(home: Home, of: Settings) -> str:
     """Make the home of a site where it has none; returns whose files are there."""
     files = users(home, of).files
-    home.path.parent.mkdir(mode=0o755, exist_ok=True)
-    if not home.path.exists():
-        home.path.mkdir(mode=0o755)
-        if files:
-            entry = pwd.getpwnam(files)
-            os.chown(home.path, entry.pw_uid, entry.pw_gid, follow_symlinks=False)
+    upkeep.prepare(home, *(pwd.getpwnam(files)[2:4] if files else (-1, -1)))
     return files
 
 

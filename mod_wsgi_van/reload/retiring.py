@@ -67,6 +67,10 @@ class Retiring:
             self._retire(retirement)
         return retirement
 
+    def count(self, site: Site) -> int:
+        """Return how many releases of a site have requests that go on; from any thread."""
+        return sum(each.site is site for each in self._under_way.copy())
+
     def take(self, retirement: Retirement) -> None:
         """Act on a retirement when its lease is gone."""
         # Without a reference it ran already, after the grace period.

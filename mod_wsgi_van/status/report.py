@@ -115,6 +115,7 @@ class Report:
             "python": (pool.python if pool else _PYTHON) if loaded else "",
             "requests": reading(site.requests),
             "in_progress": sys.getrefcount(loaded.lease) - ALONE + 1 if loaded else 0,
+            "retiring": self._parts.retiring.count(site),
             "queue": pool.waiting if pool else 0,
             "refused": tally.noted("refused"),
             "last_use": seen[1] if seen else None,
