@@ -21,6 +21,7 @@ from wsgiref.util import FileWrapper
 
 import pytest
 
+from mod_wsgi_van.isolation.process import bounds
 from mod_wsgi_van.isolation.process.exchange import (
     ApplicationRaised,
     ProcessInstance,
@@ -28,6 +29,7 @@ from mod_wsgi_van.isolation.process.exchange import (
 )
 from mod_wsgi_van.isolation.process.frames import Connection
 from mod_wsgi_van.isolation.process.worker import HEADER
+from mod_wsgi_van.settings import Settings
 from tests.support.client import Call, make_environ
 from tests.support.descriptors import descriptors
 
@@ -153,6 +155,9 @@ class Hostile:
         """It is told of what garbled() and late() are told of too."""
 
     late = lost
+
+    def raised(self, worker: object, traceback: str) -> None:
+        bounds.told(Settings(memory_limit=1, task_limit=1, file_limit=1), traceback)
 
     def garbled(self, worker: object, what: str) -> None:
         """It is not to be trusted any more."""
