@@ -16,6 +16,7 @@ from mod_wsgi_van.isolation.variables import passed_on
 
 # Of root's variables others get what says where packages come from.
 _KEPT = ("PATH", "LANG", "*_proxy", "*_PROXY", "PIP_*", "UV_*", "SSL_CERT_*", "TMPDIR")
+_NICE = 10
 _LINES = 40  # of what a failed program has written
 
 
@@ -26,6 +27,12 @@ def environ(home: Path, **further: str) -> dict[str, str]:
     if globs == _KEPT:
         found |= {"HOME": str(home), "XDG_CACHE_HOME": str(home / ".cache")}
     return found | further
+
+
+def _begin() -> None:
+    """In the child: requests of the sites go before it."""
+    end_with_parent()
+    os.nice(_NICE)
 
 
 def run(
@@ -45,7 +52,7 @@ def run(
         cwd=where,
         env=variables,
         start_new_session=True,
-        preexec_fn=end_with_parent,
+        preexec_fn=_begin,
     )
     try:
         out = process.communicate(timeout=seconds)[0]
