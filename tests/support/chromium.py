@@ -59,7 +59,7 @@ class Chromium:
         self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)[
             "sessionId"
         ]
-        for domain in ("Page", "Runtime", "Network", "Log", "Accessibility"):
+        for domain in ("Page", "Runtime", "Network", "Log"):
             self.send(f"{domain}.enable")
 
     def close(self) -> None:
@@ -119,9 +119,10 @@ class Chromium:
         return told["result"].get("value")
 
     def text(self, selector: str) -> str:
-        """What an element shows."""
+        """What an element shows, on one line."""
         chosen = f"document.querySelector({json.dumps(selector)})"
-        return str(self.js(f"{chosen}?.checkVisibility() ? {chosen}.innerText : ''"))
+        shown = str(self.js(f"{chosen}?.checkVisibility() ? {chosen}.innerText : ''"))
+        return " ".join(shown.split())
 
     def wait(self, expression: str, what: str) -> Any:
         return wait(

@@ -96,9 +96,13 @@ const clock = (milliseconds) => new Date(milliseconds).toLocaleTimeString("en-GB
 
 // The last part of a path: what a release is called.
 const short = (path) => path.replace(/\/+$/, "").split("/").pop();
-// A name that breaks after its dots where it is too long.
-const broken = (name) => name.split(/(?<=\.)/).flatMap((part) => [part, make("wbr")]);
-const link = (name) => `#site=${encodeURIComponent(name)}`;
+
+// The name of a site, which leads to its details. It breaks after its dots where it is too long, and
+// is read as one word all the same.
+function link(name) {
+  const parts = name.split(/(?<=\.)/).flatMap((part) => [part, make("wbr")]);
+  return make("a", { href: `#site=${encodeURIComponent(name)}`, "data-site": name, "aria-label": name }, ...parts);
+}
 
 function chosen() {
   if (!location.hash.startsWith("#site=")) return "";
@@ -170,9 +174,8 @@ function news(before, next) {
   }
   const log = $("log");
   for (const [row, text] of lines.slice(0, MOST_AT_ONCE)) {
-    const name = make("a", { href: link(row[NAME]) }, ...broken(row[NAME]));
     log.prepend(make("li", {}, time(next.time, clock(next.time * 1000)),
-      make("span", {}, name, ` ${text}`)));
+      make("span", {}, link(row[NAME]), ` ${text}`)));
   }
   if (lines.length > MOST_AT_ONCE) {
     const more = plural(lines.length - MOST_AT_ONCE, "more site");
@@ -292,16 +295,22 @@ function heads() {
   }
 }
 
+// Made once for a row: there may be ten thousand.
+function searched(row) {
+  row.searched ??= [row[NAME], row[RELEASE], row[CODE], row[TEXT], row[ISOLATION], row[PYTHON]]
+    .join(" ").toLowerCase();
+  return row.searched;
+}
+
 function arrange() {
   const words = $("find").value.toLowerCase().split(/\s+/).filter(Boolean);
   found = [...sites.values()].filter((row) => (!only || row[STATE] === only)
-    && words.every((word) => `${row[NAME]} ${row[RELEASE]} ${row[CODE]} ${row[TEXT]} ${row[ISOLATION]} ${row[PYTHON]}`
-      .toLowerCase().includes(word)));
+    && words.every((word) => searched(row).includes(word)));
   const by = order.column.by || ((row) => row[order.column.of] ?? 0);
   const sign = order.down ? -1 : 1;
-  const keys = new Map(found.map((row) => [row, by(row)]));
   found.sort((one, two) => {
-    const [a, b] = [keys.get(one), keys.get(two)];
+    const a = by(one);
+    const b = by(two);
     if (a !== b) return a < b ? -sign : sign;
     return one[NAME] < two[NAME] ? -1 : 1;
   });
@@ -345,10 +354,9 @@ function line(row, here) {
     memory: [bytes(row[MEMORY])],
     used: [time(row[USED])],
   };
-  const name = make("a", { href: link(row[NAME]), "data-site": row[NAME] }, ...broken(row[NAME]));
   const under = row[RELEASE] && make("span", { class: "under narrow-only" }, release);
   return make("tr", { class: fresh.has(row[NAME]) && "new", "aria-current": row[NAME] === here && "true" },
-    make("th", { scope: "row", class: "c-site" }, name, under),
+    make("th", { scope: "row", class: "c-site" }, link(row[NAME]), under),
     ...COLUMNS.slice(1).map((column) => make("td",
       { class: `c-${column.id}${column.number ? " number" : ""}${column.id === "release" ? " wraps" : ""}` },
       ...cells[column.id])));
