@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
+from rich.markup import escape as plain
 from rich.status import Status
 
 from mod_wsgi_van.cli import asking, subject
@@ -21,6 +21,7 @@ from mod_wsgi_van.deploy.failure import DeployFailed
 from mod_wsgi_van.deploy.reports import Said
 from mod_wsgi_van.deploy.switching import Subject
 from mod_wsgi_van.deploy.user import users
+from mod_wsgi_van.lines import escape
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="one JSON object, for programs")
 
@@ -104,9 +105,8 @@ class Show:
         with self._console.status("") if terminal else nullcontext() as status:
             for step in deployment.run(lambda name: _update(status, name)):
                 done.append(step)
-                self._console.print(
-                    f"[green]{step.name:12}[/green]{step.seconds:7.2f} s  {escape(step.note)}"
-                )
+                note = plain(escape(step.note))
+                self._console.print(f"[green]{step.name:12}[/green]{step.seconds:7.2f} s  {note}")
 
 
 def _update(status: Status | None, name: str) -> None:
@@ -164,5 +164,5 @@ def releases_command(site: str, as_json: bool, config: str | None) -> int:
     for each in found:
         state = "live" if each["live"] else "was live" if each["was_live"] else ""
         made = f"{each.get('source', '')} {str(each.get('revision', ''))[:12]}"
-        click.echo(f"{each['id']:20}{state:10}{made}".rstrip())
+        click.echo(escape(f"{each['id']:20}{state:10}{made}".rstrip()))
     return 0

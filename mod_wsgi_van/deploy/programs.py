@@ -13,6 +13,7 @@ from typing import IO
 from mod_wsgi_van.deploy.failure import DeployFailed
 from mod_wsgi_van.deploy.user import end_with_parent
 from mod_wsgi_van.isolation.variables import passed_on
+from mod_wsgi_van.lines import escape
 
 # Of root's variables others get what says where packages come from.
 _KEPT = ("PATH", "LANG", "*_proxy", "*_PROXY", "PIP_*", "UV_*", "SSL_CERT_*", "TMPDIR")
@@ -66,6 +67,6 @@ def run(
             process.stdout.close()
     text = out.decode(errors="replace").strip()
     if process.returncode:
-        last = "\n".join(text.splitlines()[-_LINES:])
+        last = "\n".join(escape(line) for line in text.splitlines()[-_LINES:])
         raise DeployFailed(f"{name} failed with status {process.returncode}\n{last}")
     return text

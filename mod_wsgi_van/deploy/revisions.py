@@ -12,6 +12,10 @@ from typing import Any
 
 from mod_wsgi_van.deploy.layout import Home
 from mod_wsgi_van.deploy.lock import holder
+from mod_wsgi_van.errors import LoadError
+from mod_wsgi_van.files.reading import read
+
+_SIZE = 16 << 20  # bytes of a file; its owner is not trusted
 
 
 def new_id(home: Home) -> str:
@@ -37,9 +41,9 @@ def record(home: Home, id: str, about: dict[str, Any]) -> None:
 def about(home: Home, id: str) -> dict[str, Any]:
     """What was recorded, {} for what cannot be read."""
     try:
-        found = json.loads(home.record(id).read_text())
+        found = json.loads(read(str(home.record(id)), _SIZE) or "{}")
         return found if isinstance(found, dict) else {}
-    except (OSError, ValueError):
+    except (LoadError, ValueError):
         return {}
 
 
@@ -56,8 +60,8 @@ def note(home: Home, what: str, id: str, before: str) -> None:
 def been_live(home: Home) -> set[str]:
     """The IDs that revisions.log says were live."""
     try:
-        lines = home.revisions.read_text(errors="replace").splitlines()
-    except FileNotFoundError:
+        lines = (read(str(home.revisions), _SIZE) or "").splitlines()
+    except LoadError:
         return set()
     return {parts[3] for line in lines if len(parts := line.split()) > 3}
 

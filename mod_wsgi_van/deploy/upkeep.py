@@ -72,12 +72,17 @@ def prune(home: Home, keep: int) -> list[str]:
 
 def prepare(home: Home, uid: int, gid: int) -> None:
     """Make what is missing of a site's home, which is then of this user; -1 for the caller."""
-    home.path.parent.mkdir(mode=0o755, exist_ok=True)
     try:
+        home.path.parent.mkdir(mode=0o755, exist_ok=True)
         home.path.mkdir(mode=0o755)
     except FileExistsError:
         if home.path.lstat().st_uid or uid < 0:
             return
+    except PermissionError as error:
+        raise DeployFailed(
+            f"{error.filename} cannot be made by this user: run it as root, or have root say whose"
+            f" site it is: mkdir -p {home.path.parent} && install -d -o OWNER {home.path}"
+        ) from error
     if uid >= 0:
         os.chown(home.path, uid, gid, follow_symlinks=False)
 

@@ -82,3 +82,15 @@ def test_a_pattern_of_ones_own_is_a_problem(
     file.write_text("nonsense = 1")
     assert cli.main(["releases", home.site, "--config", str(file)]) == 1
     assert f"{file}:1: " in capsys.readouterr().err
+
+
+def test_what_an_owner_puts_there_stops_nobody_and_drives_no_terminal(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home.record("1").unlink()
+    os.mkfifo(home.record("1"))
+    home.record("2").write_text('{"source": "\\u001b[2J"}')
+    home.revisions.unlink()
+    os.mkfifo(home.revisions)
+    assert cli.main(["releases", home.site]) == 0
+    assert "live      \\x1b[2J" in capsys.readouterr().out

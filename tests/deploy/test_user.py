@@ -7,6 +7,7 @@ import pwd
 
 import pytest
 
+from mod_wsgi_van.deploy import upkeep
 from mod_wsgi_van.deploy.failure import DeployFailed
 from mod_wsgi_van.deploy.layout import Home
 from mod_wsgi_van.deploy.user import Users, as_user, users
@@ -43,3 +44,9 @@ def test_root_becomes_the_owner(home: Home) -> None:
     os.chown(home.path, nobody.pw_uid, nobody.pw_gid)
     assert users(home, Settings()) == Users("nobody", "www-data")
     assert users(home, Settings(site_user="owner")) == Users("nobody", "nobody")
+
+
+@needs_root
+def test_who_may_not_make_a_home_is_told_who_may(home: Home) -> None:
+    with pytest.raises(DeployFailed, match=r"run it as root, or have root .* install -d -o OWNER"):
+        as_user("nobody", lambda: upkeep.prepare(home, -1, -1))
