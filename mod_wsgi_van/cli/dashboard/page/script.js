@@ -248,7 +248,7 @@ function figures() {
   say("all-threads", threads ? `of ${plural(threads, "thread")}` : "");
   say("all-processes", whole.format(answer.processes.length));
   const polling = answer.processes.filter((each) => each.watch === "polling").length;
-  say("all-watch", polling ? `${whole.format(polling)} poll for changes` : "");
+  say("all-watch", polling ? `${whole.format(polling)} poll for changes` : answer.processes[0]?.server || "");
   const points = answer.past;
   spark("spark-rate", points.map((point) => [point[0], point[2]]));
   spark("spark-memory", points.map((point) => [point[0], point[1]]));
@@ -499,7 +499,7 @@ function facts(lines) {
   const pairs = [
     ["State", make("span", {}, stateOf(line.state), line.state === "holding" && make("span", { class: "under" }, "The old release goes on serving"))],
     ["Release", line.release && make("code", {}, line.release)],
-    ["Live since", line.since && make("span", {}, time(line.since, new Date(line.since * 1000).toLocaleString("en-GB")), make("span", { class: "quiet" }, ` (${ago(line.since)})`))],
+    ["Live since", line.release && line.since && make("span", {}, time(line.since, new Date(line.since * 1000).toLocaleString("en-GB")), make("span", { class: "quiet" }, ` (${ago(line.since)})`))],
     ["Isolation", isolation && make("span", {}, isolation, line.reason && make("span", { class: "under" }, line.reason))],
     ["Python", line.python],
     ["Directory", line.path !== line.release && line.path && make("code", {}, line.path)],
