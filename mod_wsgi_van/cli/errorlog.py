@@ -11,9 +11,9 @@ from typing import IO
 
 _POLL = 0.25  # seconds between two looks at a log that is followed
 
-# What Apache writes before a message, by the ErrorLogFormat that it has by default.
+# What Apache and mod_wsgi write before a message, with the ErrorLogFormat of Apache's default.
 _PREFIX = re.compile(
-    r"\[\w{3} \w{3} [^\]]*\] \[[^\] ]*\] \[pid [^\]]*\] (?:\[(?:client|remote) [^\]]*\] )?"
+    r"\[\w{3} \w{3} [^\]]*\] \[[^\] ]*\] \[pid [^\]]*\] (?:\[(?:client|remote|script) [^\]]*\] )*"
 )
 
 

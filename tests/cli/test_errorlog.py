@@ -17,7 +17,7 @@ LOG = f"""\
 {PREFIX}shop.test: Traceback (most recent call last):
 {PREFIX}shop.test:   File "app.py", line 1
 {PREFIX}mod_wsgi_van INFO: other.test: loaded
-{PREFIX}[client 127.0.0.1:5] [shop.test] printed
+{PREFIX}[remote 127.0.0.1:5] [script /etc/app.wsgi] [shop.test] printed
 {PREFIX}  and more of it
 {PREFIX}[other.test] [shop.test] a lie
 {PREFIX}  that goes on
