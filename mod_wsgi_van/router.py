@@ -211,7 +211,10 @@ class Router(Settings):
             next(site.requests)
         if header is not None and not self._pattern.uses_port:
             self._sites.remember(header, site)
-        return release if release is not None else self._busy
+        if release is None:
+            site.tally.note("refused", "loading")
+            return self._busy
+        return release
 
     def _server_path(self, host: str, environ: Environ) -> Path:
         if self._pattern.uses_port and type(self).get_server_path is Router.get_server_path:

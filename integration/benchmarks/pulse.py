@@ -1,4 +1,4 @@
-"""What runs in the process of a row of stops.py: the router, and a request every millisecond.
+"""What runs in a process of stops.py and status.py: the router, and a request every millisecond.
 
 Standard library and a router, no more. argv: one job, JSON. stdout: what was measured, JSON.
 """
@@ -45,7 +45,8 @@ class Server:
     def __init__(self, job: dict[str, Any]) -> None:
         from mod_wsgi_van.router import Router
 
-        self.router = Router(base_path=job["base"], isolation="imports", sweep_interval=0)
+        settings = {"isolation": "imports", "sweep_interval": 0} | job.get("settings", {})
+        self.router = Router(base_path=job["base"], **settings)
 
     def ask(self, host: str) -> bytes:
         said: list[str] = []

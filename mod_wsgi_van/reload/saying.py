@@ -110,7 +110,7 @@ def failed(site: Site, error: LoadError, wsgi: str, *, back: str = "", beside: b
 
 
 def late(attempt: Attempt, wsgi: str) -> None:
-    """Log that an import does not end."""
+    """Log that an import does not end; it is no failure yet, for it may end after all."""
     log.error(
         "%s: VAN004: loading %s has not ended within load_timeout (%g s); %s meanwhile;"
         " look for what its import waits for",

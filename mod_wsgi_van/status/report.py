@@ -59,9 +59,16 @@ class Report:
             return
         for site in self._parts.sites:
             if _is_known(site) and (site.host == name or (name is None and asked == "status")):
-                restarted = {"restarting": self._attempts.again(site)} if asked == "restart" else {}
+                restarted = {"restarting": self._restart(site)} if asked == "restart" else {}
                 self._look_at(site)
                 yield self._site(site) | restarted
+
+    def _restart(self, site: Site) -> bool:
+        """Load it again, and so its further names: they have one release."""
+        shared = site.release if isinstance(site.release, Release) else None
+        names = [each for each in self._parts.sites if shared and each.release is shared]
+        begun = [self._attempts.again(each) for each in names or [site]]
+        return all(begun)
 
     def look(self) -> None:
         """Note which sites were used since the last time: a request does not look at the clock."""

@@ -203,3 +203,34 @@ def test_a_fork_after_the_end_closes_nothing(router: Router) -> None:
     finally:
         for each in opened:
             os.close(each)
+
+
+def test_names_of_one_site_are_restarted_together(
+    router: Router, directory: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "www.one.test").symlink_to("one.test")
+    for host in ("one.test", "www.one.test"):
+        get(router.application, host)
+    told(directory, "www.one.test", "restart")
+    wait(lambda: told(directory, "one.test")["attempts"] == 2, "the other name is loaded again")
+    wait(lambda: told(directory, "www.one.test")["attempts"] == 2, "so is this one")
+    lines = [told(directory, host) for host in ("one.test", "www.one.test")]
+    assert sum(line["loads"]["count"] for line in lines) == 2
+
+
+def test_a_superseded_router_is_not_asked_any_more(
+    make_router: MakeRouter, directory: Path, tmp_path: Path
+) -> None:
+    site(tmp_path, "one.test")
+    script = "from mod_wsgi_van import Router\nrouter = Router(**settings)\n"
+    made = []
+    for _ in range(2):
+        settings = {"base_path": str(tmp_path), "status_directory": str(directory)}
+        names: dict[str, Any] = {"__file__": str(tmp_path / "app.wsgi"), "settings": settings}
+        exec(compile(script, names["__file__"], "exec"), names)
+        made.append(names["router"])
+        get(made[-1].application, "one.test")
+    assert [path.name for path in directory.iterdir()] == [str(os.getpid())]
+    assert told(directory, "one.test")["requests"] == 1
+    for each in made:
+        each.shutdown()

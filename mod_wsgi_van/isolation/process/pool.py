@@ -178,7 +178,7 @@ class Pool:
                     continue
                 text = "%s: VAN038: no connection to its worker (%s), 503; raise LimitNOFILE"
                 log.error(text, self.host, error)
-                raise NoWorker from None
+                raise self._refused("descriptors") from None
 
     def _choose(self) -> tuple[Worker, Connection | None]:
         """The least busy worker, counted as busier by one; starts one when there is none."""
@@ -192,15 +192,18 @@ class Pool:
                     return worker, self._lend(worker)
                 if worker is None and not self._starting:
                     if left := self._pause.left():
-                        raise NoWorker(left)
+                        raise self._refused("pause", left)
                     self._start_another()
                     patience = max(patience, self._settings.load_timeout + 1)  # for how it ends
                 elif not self._wait(began + patience - time.monotonic()):
                     why = "all process_threads are taken" if worker else "it is still being started"
                     text = "%s: VAN032: no worker had room within %g s, the client gets 503: %s"
                     log.warning(text, self.host, patience, why)
-                    self._tally.note("refused", "queue")
-                    raise NoWorker
+                    raise self._refused("queue")
+
+    def _refused(self, why: str, retry_after: float = 1) -> NoWorker:
+        self._tally.note("refused", why)
+        return NoWorker(retry_after)
 
     def _wait(self, timeout: float) -> bool:
         self.waiting += 1
