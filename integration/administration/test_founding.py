@@ -12,7 +12,6 @@ from integration.administration.conftest import Setup
 from integration.server.machine import Machine
 from integration.server.programs import system_python
 from tests.support.places import open_directory
-from tests.support.waiting import wait
 
 HOST = "shop.domain.org"
 HOME = f"/var/www/.sites/{HOST}"
@@ -38,14 +37,14 @@ def test_a_site_from_its_first_page_to_its_end(bare: Machine, command: Path, set
         bare.shell(f"readlink -f /var/www/{HOST}").strip(),
     ]
     bare.shell(f"echo '<p>soon</p>' > /var/www/{HOST}/maintenance.html")
-    run("maintenance", "on", HOST)
+    assert "1 of 1 daemon processes have noticed" in run("maintenance", "on", HOST)
     soon = "503 <p>soon</p>\n"
-    wait(lambda: ask(bare, HOST) == soon, "maintenance")
+    assert ask(bare, HOST) == soon
     bare.shell("apache2ctl -k stop; while pgrep -x apache2 >/dev/null; do sleep 0.05; done")
     bare.shell("apache2ctl -k start")
     assert ask(bare, HOST) == soon
     run("maintenance", "off", HOST)
-    wait(lambda: ask(bare, HOST) == SERVED, "the release")
+    assert ask(bare, HOST) == SERVED
     assert "--yes" in run("remove", HOST, status=2)
     assert "none of 1 daemon processes has it" in run("remove", HOST, "--yes")
     assert ask(bare, HOST)[:3] == "404"

@@ -37,10 +37,10 @@ def named(site: str, path: str | None) -> Subject:
         found = users(home, settings)
     except DeployFailed as error:
         raise Problem(str(error)) from error
-    return Subject(home, settings, found, lambda: _ask(settings.status_directory, site))
+    return Subject(home, settings, found, lambda: ask(settings.status_directory, site))
 
 
-def _ask(directory: str, site: str) -> Said:
+def ask(directory: str, site: str) -> Said:
     """What each daemon process says of the site."""
     try:
         told = asking.processes(directory, site=site)

@@ -12,10 +12,12 @@ import click
 
 from mod_wsgi_van.cli import subject
 from mod_wsgi_van.cli.apache import ENVIRON
+from mod_wsgi_van.cli.deploying import ask
 from mod_wsgi_van.cli.problem import Problem
 from mod_wsgi_van.deploy import upkeep
 from mod_wsgi_van.deploy.failure import DeployFailed
 from mod_wsgi_van.deploy.layout import Home
+from mod_wsgi_van.deploy.reports import await_maintenance
 from mod_wsgi_van.deploy.user import as_user, become, users
 from mod_wsgi_van.errors import LoadError
 from mod_wsgi_van.files.own import OwnFiles, secrets
@@ -40,14 +42,20 @@ def maintenance_command(state: str, site: str, config: str | None) -> int | None
     """
     of = subject.settings(config)
     home = subject.home(site, of)
-    return subject.guarded(lambda: _maintain(home, of, state == "on"))
+    wanted = state == "on"
+
+    def maintain() -> None:
+        said = _maintain(home, of, wanted)
+        click.echo(said)
+        click.echo(await_maintenance(lambda: ask(of.status_directory, site), wanted))
+
+    return subject.guarded(maintain)
 
 
-def _maintain(home: Home, of: Settings, wanted: bool) -> None:
+def _maintain(home: Home, of: Settings, wanted: bool) -> str:
     file = Path(mark(home.link))
     if not wanted and not file.exists():
-        click.echo(f"{home.site} is not in maintenance.")
-        return
+        return f"{home.site} is not in maintenance"
     if wanted and not os.path.isdir(home.link):
         raise Problem(f"there is no site {home.link}: mod-wsgi-van new {home.site}")
     try:
@@ -61,11 +69,10 @@ def _maintain(home: Home, of: Settings, wanted: bool) -> None:
             f" {home.path}"
         ) from error
     if not wanted:
-        click.echo(f"{home.site} serves again.")
-        return
+        return f"{home.site} serves again"
     page = next((path for name in PAGES if (path := home.link / name).exists()), None)
     what = page or f"a short text, for it has no {PAGES[0]}"
-    click.echo(f"{home.site} answers 503 from now on, with {what}.")
+    return f"{home.site} answers 503 from now on, with {what}"
 
 
 def _prepare(home: Home, of: Settings) -> str:

@@ -14,7 +14,8 @@ Said = Sequence[Mapping[str, Any] | str]
 """For each daemon process its line of the site, {} where it has none, or why it said nothing."""
 
 _PAUSE = 0.05  # seconds
-_NOTICES = 15.0  # seconds until a daemon process has seen that the link is gone
+_NOTICES = 15.0  # seconds until a daemon process has seen a change
+_ANSWERING = ("loaded", "loading", "holding")
 _NOBODY = "not asked: no daemon process listens"
 _TIMES = 3  # that a process is asked which does not answer
 
@@ -50,21 +51,43 @@ def await_gone(ask: Callable[[], Said], grace: float) -> str:
 
     Raises DeployFailed where one has, long after the ``grace`` for its requests is over.
     """
-    deadline, times = time.monotonic() + grace + _NOTICES, 0
+
+    def has(line: Mapping[str, Any]) -> bool:
+        return line.get("state") not in (None, "unloaded") or bool(line.get("retiring"))
+
+    said, having = _await(ask, has, grace + _NOTICES)
+    if having:
+        raise DeployFailed(f"{having} daemon processes do not let go of it: try again later")
+    silent = [each for each in said if isinstance(each, str)]
+    return "; ".join([f"none of {len(said)} daemon processes has it" if said else _NOBODY, *silent])
+
+
+def await_maintenance(ask: Callable[[], Said], wanted: bool) -> str:
+    """Wait until all processes have noticed that it is on, or off; returns what was seen."""
+    other = ("maintenance",) if not wanted else (*_ANSWERING, "failed", "refused")
+    said, late = _await(ask, lambda line: line.get("state") in other, _NOTICES)
+    told = f"{len(said) - late} of {len(said)} daemon processes have noticed" if said else _NOBODY
+    silent = [each for each in said if isinstance(each, str)]
+    busy = sum(int(each.get("in_progress", 0)) for each in said if not isinstance(each, str))
+    going_on = [f"{busy} requests are under way"] if busy and wanted else []
+    return "; ".join([told, *going_on, *silent])
+
+
+def _await(
+    ask: Callable[[], Said], late: Callable[[Mapping[str, Any]], bool], limit: float
+) -> tuple[Said, int]:
+    """Wait until no process is late, and all have answered or were asked often enough.
+
+    Returns what was said in the end, and by how many late ones.
+    """
+    deadline, times = time.monotonic() + limit, 0
     while True:
         said, times = ask(), times + 1
-        silent = [each for each in said if isinstance(each, str)]
-        having = sum(not isinstance(each, str) and _has(each) for each in said)
-        if not having and (not silent or times >= _TIMES):
-            asked = f"none of {len(said)} daemon processes has it" if said else _NOBODY
-            return "; ".join([asked, *silent])
-        if time.monotonic() > deadline:
-            raise DeployFailed(f"{having} daemon processes do not let go of it: try again later")
+        silent = any(isinstance(each, str) for each in said)
+        count = sum(not isinstance(each, str) and late(each) for each in said)
+        if (not count and (not silent or times >= _TIMES)) or time.monotonic() > deadline:
+            return said, count
         time.sleep(_PAUSE)
-
-
-def _has(line: Mapping[str, Any]) -> bool:
-    return line.get("state") not in (None, "unloaded") or bool(line.get("retiring"))
 
 
 def _check(line: Mapping[str, Any], since: float) -> None:

@@ -30,7 +30,12 @@ SEES = ("/usr/bin/python3", "-c", LOOK)
 @pytest.fixture
 def config(base: Path) -> Path:
     file = base.parent / "van.toml"
-    file.write_text(f'base_path = "{base}"\nprocess_environ = ["*", "SET=by the daemon"]\n')
+    status = base.parent / "status"
+    status.mkdir()
+    file.write_text(
+        f'base_path = "{base}"\nstatus_directory = "{status}"\n'
+        'process_environ = ["*", "SET=by the daemon"]\n'
+    )
     return file
 
 
@@ -47,18 +52,20 @@ def said(command: Start, config: Path) -> Callable[..., str]:
 
 
 def test_maintenance(said: Any, base: Path, make_router: Any) -> None:
-    application = make_router(base_path=base).application
+    status = str(base.parent / "status")
+    application = make_router(base_path=base, status_directory=status).application
     assert get(application, "a.example").body == "release 1"
     assert "serves 503" not in said("maintenance", "off", "a.example")
     assert "with a short text" in said("maintenance", "on", "a.example")
-    wait_for(application, "a.example", "This site cannot be served at the moment.")
+    assert get(application, "a.example").status == 503
     (base / ".releases/1/maintenance.html").write_text("later")
     page = base / "a.example/maintenance.html"
     assert f"answers 503 from now on, with {page}" in said("maintenance", "on", "a.example")
     wait_for(application, "a.example", "later")
-    assert said("maintenance", "off", "a.example") == "a.example serves again.\n"
-    wait_for(application, "a.example", "release 1")
-    assert said("maintenance", "off", "a.example") == "a.example is not in maintenance.\n"
+    noticed = "1 of 1 daemon processes have noticed\n"
+    assert said("maintenance", "off", "a.example") == f"a.example serves again\n{noticed}"
+    assert get(application, "a.example").body == "release 1"
+    assert said("maintenance", "off", "a.example").startswith("a.example is not in maintenance\n")
 
 
 @needs_root

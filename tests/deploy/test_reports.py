@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mod_wsgi_van.deploy.failure import DeployFailed
-from mod_wsgi_van.deploy.reports import Said, await_gone, await_live
+from mod_wsgi_van.deploy.reports import Said, await_gone, await_live, await_maintenance
 
 NEW = Path("/srv/new")
 
@@ -43,3 +43,14 @@ def test_a_site_is_gone_when_its_last_request_is_over() -> None:
     assert await_gone(answers(["no answer"]), 5).endswith("; no answer")
     with pytest.raises(DeployFailed, match="1 daemon processes do not let go"):
         await_gone(answers([line("loaded")]), -20)
+
+
+def test_maintenance_is_on_when_all_have_noticed() -> None:
+    loaded, held = line("loaded", "/srv/old", in_progress=0), line("maintenance", in_progress=2)
+    ask = answers([loaded, held], [held, {}, line("unloaded")])
+    told = "3 of 3 daemon processes have noticed; 2 requests are under way"
+    assert await_maintenance(ask, True) == told
+    assert await_maintenance(answers([held], [loaded]), False) == (
+        "1 of 1 daemon processes have noticed"
+    )
+    assert await_maintenance(answers([]), True) == "not asked: no daemon process listens"
