@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -36,18 +37,18 @@ def status_command(site: str | None, watch: bool, as_json: bool, config: str | N
     """
     settings = subject.settings(config)
     name = _name(site, settings) if site else None
-    while True:
-        replies = asking.processes(settings.status_directory, site=name)
-        lines = list(_as_json(replies) if as_json else _as_text(replies, name))
-        if watch and not as_json:
-            click.clear()
-        click.echo("\n".join(lines))
-        if not watch:
-            break
-        try:
-            time.sleep(_AGAIN)
-        except KeyboardInterrupt:
-            break
+    show = _as_json if as_json else _as_text
+    if watch:
+        with contextlib.suppress(KeyboardInterrupt):
+            while True:
+                text = "\n".join(show(asking.processes(settings.status_directory, site=name), name))
+                if not as_json:
+                    click.clear()
+                click.echo(text)
+                time.sleep(_AGAIN)
+        return 0
+    replies = asking.processes(settings.status_directory, site=name)
+    click.echo("\n".join(show(replies, name)))
     for reply in replies:
         if reply.error:
             click.echo(f"mod-wsgi-van: {reply.error}", err=True)
@@ -163,7 +164,7 @@ def _there(settings: Settings) -> Iterator[str]:
                 yield entry.name
 
 
-def _as_json(replies: Sequence[Reply]) -> Iterator[str]:
+def _as_json(replies: Sequence[Reply], site: str | None) -> Iterator[str]:
     for reply in replies:
         yield json.dumps({"process": reply.process, "socket": reply.socket, "error": reply.error})
         for line in reply.sites:

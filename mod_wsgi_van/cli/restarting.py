@@ -19,7 +19,7 @@ _MARK = "restart.txt"
 def restart(site: str, settings: Settings) -> str:
     """Returns what came of it; raises Problem where it did not go well."""
     directory = settings.status_directory
-    replies = asking.processes(directory)
+    replies = asking.processes(directory, site=site)
     if not any(reply.process for reply in replies):
         return _touch(site, settings)
     before = {reply.socket: line["attempts"] for reply in replies for line in _lines(reply, site)}

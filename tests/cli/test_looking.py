@@ -13,6 +13,7 @@ import pytest
 
 from mod_wsgi_van import Router
 from mod_wsgi_van.cli import main
+from tests.cli.running import Command
 from tests.support.client import get
 from tests.support.vhosts import app, site, write
 from tests.support.waiting import wait
@@ -164,3 +165,19 @@ def test_restart_without_a_process_touches(run: Run, base: Path) -> None:
 def test_usage(run: Run) -> None:
     assert run("restart")[0] == 2
     assert run("status", "not..a..name")[0] == 2
+
+
+def test_watching_and_following_end_with_ctrl_c(
+    router: Router, toml: Path, base: Path, command: Callable[..., Command]
+) -> None:
+    watching = command("status", "--watch", "--config", str(toml))
+    wait(lambda: "one.test" in watching.text, "the first look")
+    write(base / "one.test/wsgi/app.py", "1 / 0\n")
+    wait(lambda: "holding" in watching.text, "a later look")
+    assert watching.end() == 0
+    log = toml.parent / "error.log"
+    log.write_text("[one.test] printed\n[two.test] printed\n")
+    following = command("logs", "one.test", "-f", "--file", str(log), "--config", str(toml))
+    wait(lambda: following.text == "[one.test] printed\n", "the line")
+    assert following.end() == 0
+    assert following.text == "[one.test] printed\n"
