@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mod_wsgi_van.deploy.failure import DeployFailed
 
-Said = Sequence[Mapping[str, Any] | str]
+Line = Mapping[str, Any]
+Said = Sequence[Line | str]
 """For each daemon process its line of the site, {} where it has none, or why it said nothing."""
 
 _PAUSE = 0.05  # seconds
@@ -26,24 +28,23 @@ def await_live(ask: Callable[[], Said], release: Path, since: float, limit: floa
     ``since``: epoch seconds; what failed before is of no account. Raises DeployFailed where a
     process has failed to load the release, or has not loaded it within ``limit`` seconds.
     """
-    directory, deadline = os.path.realpath(release), time.monotonic() + limit
-    times = 0
-    while True:
-        said, times = ask(), times + 1
-        lines = [each for each in said if not isinstance(each, str)]
-        for line in lines:
-            _check(line, since)
-        late = [line for line in lines if _is_late(line, directory)]
-        silent = [each for each in said if isinstance(each, str)]
-        if not late and (not silent or times >= _TIMES):
-            live = sum(line.get("release") == directory for line in lines)
-            return _told(len(said), live, silent)
-        if time.monotonic() > deadline:
-            raise DeployFailed(
-                f"a daemon process has not loaded it within {limit:.0f} s: it is"
-                f" {late[0]['state']}, with {late[0]['release'] or 'no release'}"
-            )
-        time.sleep(_PAUSE)
+    directory = os.path.realpath(release)
+
+    def late(line: Line) -> bool:
+        _check(line, since)
+        return _is_late(line, directory)
+
+    heard = _await(ask, late, limit)
+    for line in heard.late:
+        raise DeployFailed(
+            f"a daemon process has not loaded it within {limit:.0f} s: it is {line['state']}, with"
+            f" {line['release'] or 'no release'}"
+        )
+    live = sum(line.get("release") == directory for line in heard.lines)
+    told = f"{live} of {heard.asked} daemon processes have it live"
+    if live < len(heard.lines):
+        told += "; the others load it with the first request"
+    return heard.told(told)
 
 
 def await_gone(ask: Callable[[], Said], grace: float) -> str:
@@ -52,45 +53,59 @@ def await_gone(ask: Callable[[], Said], grace: float) -> str:
     Raises DeployFailed where one has, long after the ``grace`` for its requests is over.
     """
 
-    def has(line: Mapping[str, Any]) -> bool:
+    def has(line: Line) -> bool:
         return line.get("state") not in (None, "unloaded") or bool(line.get("retiring"))
 
-    said, having = _await(ask, has, grace + _NOTICES)
-    if having:
-        raise DeployFailed(f"{having} daemon processes do not let go of it: try again later")
-    silent = [each for each in said if isinstance(each, str)]
-    return "; ".join([f"none of {len(said)} daemon processes has it" if said else _NOBODY, *silent])
+    heard = _await(ask, has, grace + _NOTICES)
+    if heard.late:
+        text = f"{len(heard.late)} daemon processes do not let go of it: try again later"
+        raise DeployFailed(text)
+    return heard.told(f"none of {heard.asked} daemon processes has it")
 
 
 def await_maintenance(ask: Callable[[], Said], wanted: bool) -> str:
     """Wait until all processes have noticed that it is on, or off; returns what was seen."""
-    other = ("maintenance",) if not wanted else (*_ANSWERING, "failed", "refused")
-    said, late = _await(ask, lambda line: line.get("state") in other, _NOTICES)
-    told = f"{len(said) - late} of {len(said)} daemon processes have noticed" if said else _NOBODY
-    silent = [each for each in said if isinstance(each, str)]
-    busy = sum(int(each.get("in_progress", 0)) for each in said if not isinstance(each, str))
-    going_on = [f"{busy} requests are under way"] if busy and wanted else []
-    return "; ".join([told, *going_on, *silent])
+    other = (*_ANSWERING, "failed", "refused") if wanted else ("maintenance",)
+    heard = _await(ask, lambda line: line.get("state") in other, _NOTICES)
+    noticed = len(heard.lines) - len(heard.late)
+    told = f"{noticed} of {heard.asked} daemon processes have noticed"
+    if wanted and (busy := sum(line.get("in_progress", 0) for line in heard.lines)):
+        told += f"; {busy} requests are under way"
+    return heard.told(told)
 
 
-def _await(
-    ask: Callable[[], Said], late: Callable[[Mapping[str, Any]], bool], limit: float
-) -> tuple[Said, int]:
-    """Wait until no process is late, and all have answered or were asked often enough.
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What was said in the end: ``late`` are some of ``lines``, ``silent`` says why not more."""
 
-    Returns what was said in the end, and by how many late ones.
-    """
+    lines: Sequence[Line]
+    silent: Sequence[str]
+    late: Sequence[Line]
+
+    @property
+    def asked(self) -> int:
+        return len(self.lines) + len(self.silent)
+
+    def told(self, text: str) -> str:
+        """The text, and what keeps it from being all there is."""
+        return "; ".join([text, *self.silent]) if self.asked else _NOBODY
+
+
+def _await(ask: Callable[[], Said], late: Callable[[Line], bool], limit: float) -> Heard:
+    """Wait until no process is late, and all have answered or were asked often enough."""
     deadline, times = time.monotonic() + limit, 0
     while True:
         said, times = ask(), times + 1
-        silent = any(isinstance(each, str) for each in said)
-        count = sum(not isinstance(each, str) and late(each) for each in said)
-        if (not count and (not silent or times >= _TIMES)) or time.monotonic() > deadline:
-            return said, count
+        lines = [each for each in said if not isinstance(each, str)]
+        silent = [each for each in said if isinstance(each, str)]
+        heard = Heard(lines, silent, [line for line in lines if late(line)])
+        enough = not heard.late and (not silent or times >= _TIMES)
+        if enough or time.monotonic() > deadline:
+            return heard
         time.sleep(_PAUSE)
 
 
-def _check(line: Mapping[str, Any], since: float) -> None:
+def _check(line: Line, since: float) -> None:
     failure = line.get("failure") or {"time": 0.0}
     failing = ("failed", "holding", "refused", "maintenance")
     if line.get("state") in failing and failure["time"] >= since:
@@ -98,17 +113,8 @@ def _check(line: Mapping[str, Any], since: float) -> None:
         raise DeployFailed(f"{what}\n{failure['text']}")
 
 
-def _is_late(line: Mapping[str, Any], directory: str) -> bool:
+def _is_late(line: Line, directory: str) -> bool:
     unknown = ("unloaded", *(() if line.get("release") else ("maintenance",)))
     if line.get("state") in (None, *unknown):
         return False
     return bool(line["release"] != directory)
-
-
-def _told(asked: int, live: int, silent: Sequence[str]) -> str:
-    if not asked:
-        return _NOBODY
-    text = f"{live} of {asked} daemon processes have it live"
-    if live + len(silent) < asked:
-        text += "; the others load it with the first request"
-    return "; ".join([text, *silent])
