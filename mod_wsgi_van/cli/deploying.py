@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape as plain
 from rich.status import Status
 
+from mod_wsgi_van import checks
 from mod_wsgi_van.cli import asking, subject
 from mod_wsgi_van.cli.problem import Problem
 from mod_wsgi_van.deploy import revisions
@@ -53,7 +54,12 @@ def ask(directory: str, site: str) -> Said:
 @click.argument("site")
 @click.argument("source")
 @click.option("--ref", default="", help="branch, tag or commit of a git repository (default: HEAD)")
-@click.option("--check", metavar="PATH", help="GET this path first, in place of the site's check")
+@click.option(
+    "--check",
+    metavar="PATH",
+    callback=lambda context, option, value: _path(value),
+    help="GET this path first, in place of the site's check",
+)
 @click.option("--keep", default=5, type=click.IntRange(1), help="releases to keep (default: 5)")
 @click.option("--no-activate", is_flag=True, help="make and prove the release, do not go live")
 @click.option("--dry-run", is_flag=True, help="make and prove the release, then remove it")
@@ -92,6 +98,13 @@ def deploy_command(site: str, source: str, as_json: bool, config: str | None, **
     seconds = sum(each.seconds for each in done)
     click.echo(f"{site}: {deployment.id} {what} ({seconds:.2f} s in all)")
     return 0
+
+
+def _path(given: str | None) -> str | None:
+    try:
+        return None if given is None else str(checks.request_path(given))
+    except ValueError as error:
+        raise click.BadParameter(f"{given!r}: {error}") from error
 
 
 class Show:

@@ -45,16 +45,19 @@ def run(
 ) -> str:
     """Run it in ``where`` and return what it wrote; raises DeployFailed with its last lines."""
     name = Path(command[0]).name
-    process = subprocess.Popen(
-        command,
-        stdin=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        cwd=where,
-        env=variables,
-        start_new_session=True,
-        preexec_fn=_begin,
-    )
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=where,
+            env=variables,
+            start_new_session=True,
+            preexec_fn=_begin,
+        )
+    except OSError as error:
+        raise DeployFailed(f"{command[0]} cannot be run by this user: {error.strerror}") from error
     try:
         out = process.communicate(timeout=seconds)[0]
     except subprocess.TimeoutExpired:

@@ -72,6 +72,11 @@ def test_what_is_no_name_of_a_site_is_wrong_usage(home: Home, site: str) -> None
         assert cli.main(command) == 2
 
 
+def test_a_check_that_is_no_path_is_wrong_usage(home: Home) -> None:
+    assert cli.main(["deploy", home.site, ".", "--check", "health"]) == 2
+    assert home.live() == "2"
+
+
 def test_a_pattern_of_ones_own_is_a_problem(
     home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
