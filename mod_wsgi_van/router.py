@@ -246,14 +246,17 @@ class Router(Settings):
     def load(self, host_name: str) -> bool:
         """Load a vhost as its first request would; whether it can answer. From any thread.
 
-        Waits for load_timeout at most; why it cannot answer is in the log. Raises errors.BadHost,
-        errors.WatchError, and RuntimeError when no thread is to be had.
+        In maintenance: whether it could. Waits for load_timeout at most; why it cannot answer is in
+        the log. Raises errors.BadHost, errors.WatchError, and RuntimeError when no thread is to be
+        had.
         """
         host = self._aliases.site(normalise(host_name))
         path = self._server_path(host, {})
         self._engine.start({})
-        _, release = self._engine.release(host, path)
-        return isinstance(release, Release)
+        site, _ = self._engine.release(host, path)
+        if site.maintenance is not None and (attempt := site.attempt) is not None:
+            attempt.done.wait(self.load_timeout)
+        return isinstance(site.release, Release)
 
     def shutdown(self) -> None:
         """End the threads and run the exit handlers of all releases.

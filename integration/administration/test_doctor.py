@@ -222,6 +222,10 @@ BROKEN = {
     ),
     "no directory for the status": (f"{START}; rm -r {STATUS}", "status"),
     "a closed directory for the status": (f"{START}; chown root {STATUS}", "status"),
+    "a site in maintenance": (
+        f"mkdir -p /var/www/.sites/{HOST}; touch /var/www/.sites/{HOST}/maintenance; {START}",
+        "maintenance",
+    ),
     "a repository below static": (in_site("mkdir static/.git"), "published"),
     "secrets below static": (in_site("touch static/.env"), "published"),
     "an import that fails": (in_site("echo 'import none' >> wsgi/app.py"), "load"),
@@ -234,7 +238,7 @@ WARNINGS = {
     *("mpm", "embedded", "daemon-inside", "locale", "threads", "WSGIPassAuthorization"),
     *("WSGIChunkedRequest", "hidden-hosts", "known-faults", "blind", "space", "inotify-watches"),
     *("inotify-instances", "open-files", "certificate", "published", "limits"),
-    *("secrets", "status"),
+    *("secrets", "status", "maintenance"),
 }
 
 

@@ -121,3 +121,7 @@ def test_a_removal_that_was_killed(home: Home, capsys: pytest.CaptureFixture[str
     assert cli.main(["remove", home.site, "--yes"]) == 0
     assert "removed what was left" in capsys.readouterr().out
     assert not left.parent.parent.exists()
+    assert cli.main(["new", home.site]) == 0
+    home.link.unlink()  # as one has left it that was killed while it waited
+    assert cli.main(["remove", home.site, "--yes"]) == 0
+    assert not home.path.exists()

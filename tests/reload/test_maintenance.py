@@ -120,11 +120,14 @@ def test_a_process_that_starts_in_maintenance(tmp_path: Path, make_router: Any) 
     path = tmp_path / "a.test"
     write(path / "wsgi/app.py", hangs(go) + app("one"))
     file = on(path)
-    application = make_router().application
+    router = make_router()
+    application = router.application
     assert get(application, "a.test").body.strip() == PLAIN
     wait((tmp_path / "go.begun").exists, "the load, which goes on meanwhile")
-    file.unlink()
     go.touch()
+    assert router.load("a.test")
+    assert get(application, "a.test").body.strip() == PLAIN
+    file.unlink()
     wait_for(application, "a.test", "one")
 
 

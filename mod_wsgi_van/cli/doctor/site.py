@@ -23,6 +23,7 @@ from mod_wsgi_van.deploy.user import as_user, become
 from mod_wsgi_van.errors import BadHost, LoadError
 from mod_wsgi_van.files.own import SECRETS, OwnFiles, secrets
 from mod_wsgi_van.files.reading import read
+from mod_wsgi_van.files.target import mark
 from mod_wsgi_van.hosts import normalise
 from mod_wsgi_van.isolation.environment import examine
 from mod_wsgi_van.isolation.process import spawner
@@ -83,6 +84,10 @@ class Examination:
         yield from self._environment()
         if self.router.site_user == "owner" and os.geteuid() == 0:
             yield self._owner(wsgi)
+        if os.path.exists(file := mark(self.path)):
+            remedy = f"mod-wsgi-van maintenance off {self.host}"
+            says = f"{file} is there: requests get 503"
+            yield self._judged("maintenance", "it serves", says, remedy, state="warning")
         yield self._published()
         yield from self._secrets()
 
