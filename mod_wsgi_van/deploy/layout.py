@@ -18,7 +18,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-SITES = ".sites"
+from mod_wsgi_van.files.target import SITES
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from mod_wsgi_van.deploy.failure import DeployFailed
-from mod_wsgi_van.deploy.layout import SITES, Home
+from mod_wsgi_van.deploy.layout import Home
+from mod_wsgi_van.files.target import SITES
 from mod_wsgi_van.settings import Settings
 
 _LIBC = ctypes.CDLL(None)
