@@ -62,7 +62,7 @@ class Observer:
 
     def __init__(self, directory: str) -> None:
         """``directory`` is where the processes listen."""
-        self._directory = directory
+        self.directory = directory
         # Guards all below. It is held while the processes are asked, for 2 s at the most: whoever
         # comes meanwhile waits for the same answers.
         self._lock = threading.Lock()
@@ -123,9 +123,9 @@ class Observer:
 
     def _ask(self) -> Sequence[Reply]:
         try:
-            return asking.processes(self._directory)
+            return asking.processes(self.directory)
         except Problem as error:  # the page says so, and goes on when it is mended
-            return [Reply(self._directory, error=str(error))]
+            return [Reply(self.directory, error=str(error))]
 
     def _look(self, oldest: float) -> View:
         begun = time.monotonic()
