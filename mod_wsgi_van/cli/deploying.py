@@ -19,6 +19,7 @@ from mod_wsgi_van.cli.problem import Problem
 from mod_wsgi_van.deploy import revisions
 from mod_wsgi_van.deploy.deployment import Deployment, Step, Wanted, held
 from mod_wsgi_van.deploy.failure import DeployFailed
+from mod_wsgi_van.deploy.layout import Home
 from mod_wsgi_van.deploy.reports import Said
 from mod_wsgi_van.deploy.switching import Subject
 from mod_wsgi_van.deploy.user import users
@@ -157,18 +158,22 @@ def _activate(of: Subject, id: str, what: str) -> None:
     click.echo(f"{home.site}: {id} is live since {time.strftime('%H:%M:%S')}; {said}")
 
 
+def _releases(home: Home) -> tuple[str, list[dict[str, Any]]]:
+    live, known = home.live(), revisions.been_live(home)
+    return live, [
+        {"id": id, "live": id == live, "was_live": id in known, **revisions.about(home, id)}
+        for id in reversed(home.whole())
+    ]
+
+
 @click.command("releases")
 @click.argument("site")
 @_JSON
 @subject.CONFIG
 def releases_command(site: str, as_json: bool, config: str | None) -> int:
     """List the releases of SITE, the newest first, and which one is live."""
-    home = named(site, config).home
-    live, known = home.live(), revisions.been_live(home)
-    found = [
-        {"id": id, "live": id == live, "was_live": id in known, **revisions.about(home, id)}
-        for id in reversed(home.whole())
-    ]
+    of = named(site, config)
+    live, found = of.as_owner(lambda: _releases(of.home))
     if as_json:
         click.echo(json.dumps({"site": site, "live": live, "releases": found}))
         return 0

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Any
 
@@ -230,8 +230,8 @@ def test_what_the_daemon_cannot_load_is_taken_back(
     said[:] = [line(home, "holding", {**FAILED, "time": 1.0})]  # of an earlier release
 
 
-def killed(deployment: Deployment, at: int) -> bool:
-    """Deploy in a child that is killed at so many calls which change files; whether it was."""
+def killed(deployment: Deployment, at: int, calls: Set[str]) -> bool:
+    """Deploy in a child that is killed at the call of this number; whether it was."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -239,7 +239,7 @@ def killed(deployment: Deployment, at: int) -> bool:
             left = [at]
 
             def audit(event: str, arguments: tuple[Any, ...]) -> None:
-                if event in CHANGES and (event != "open" or arguments[2] & os.O_CREAT):
+                if event in calls and (event != "open" or arguments[2] & os.O_CREAT):
                     left[0] -= 1
                     if not left[0]:
                         os.killpg(0, signal.SIGKILL)
@@ -267,7 +267,7 @@ def test_killed_at_any_moment_one_whole_release_is_live_and_the_next_deploy_work
         at += 1
         write(source / "wsgi/app.py", app(str(at)))
         before = (home.link / "wsgi/app.py").read_text()
-        alive = killed(Deployment(subject, Wanted(str(source), keep=1)), at)
+        alive = killed(Deployment(subject, Wanted(str(source), keep=1)), at, CHANGES)
         now = (home.link / "wsgi/app.py").read_text()
         assert now in (before, app(str(at)))
         assert home.live() in home.whole()
@@ -281,3 +281,17 @@ def test_killed_at_any_moment_one_whole_release_is_live_and_the_next_deploy_work
             assert len(os.listdir(home.releases)) == 4
             assert len(os.listdir(home.environments)) == 1
     assert at > 40
+
+
+def test_a_first_deploy_that_is_killed_shows_nothing_or_all(
+    home: Home, subject: Subject, deploy: Deploy, source: Path
+) -> None:
+    at, alive = 0, True
+    while alive:
+        at += 1
+        alive = killed(Deployment(subject, Wanted(str(source))), at, {"os.rename", "os.symlink"})
+        if home.standing() == "ours":
+            assert (home.link / "wsgi/app.py").read_text() == app("one")
+    assert at > 4
+    deploy()
+    assert home.live() == home.whole()[-1]
