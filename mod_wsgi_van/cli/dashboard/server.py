@@ -41,10 +41,11 @@ _SAFETY = {
     "Cache-Control": "no-store",
 }
 
+_SCRIPT = "text/javascript; charset=utf-8"
 _FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/style.css": ("style.css", "text/css; charset=utf-8"),
-    "/script.js": ("script.js", "text/javascript; charset=utf-8"),
+    **{f"/{name}": (name, _SCRIPT) for name in ("script.js", "details.js", "text.js")},
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 _TEXT = "text/plain; charset=utf-8"

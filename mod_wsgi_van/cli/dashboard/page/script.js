@@ -1,16 +1,14 @@
-// The page: asks the dashboard for what changed, and shows it. Names and texts of sites are not to be
-// trusted: they become text of elements (textContent) and nothing else.
-"use strict";
+// The page: asks the dashboard for what changed, and shows it.
+
+import { details, draw } from "./details.js";
+import {
+  RANK, STATES, bytes, clock, link, make, plural, rate, setNow, short, stateOf, time, whole,
+} from "./text.js";
 
 // The places of a row, as the observer writes them.
 const [NAME, STATE, RELEASE, SINCE, ISOLATION, PYTHON, REQUESTS, RATE, BUSY, QUEUE, REFUSED, MEMORY,
   USED, CODE, TEXT, RELEASES] = Array(16).keys();
 
-const STATES = {
-  failed: "Failed", holding: "Holding", refused: "Refused",
-  maintenance: "Maintenance", loading: "Loading", loaded: "Loaded", unloaded: "Not loaded",
-};
-const RANK = Object.fromEntries(Object.keys(STATES).map((state, number) => [state, number]));
 const PER_PAGE = 50;
 const QUICKEST = 1000; // milliseconds between two questions
 const HIDDEN = 15000; // the same, while nobody sees the page
@@ -44,66 +42,11 @@ let failing = false;
 
 const $ = (id) => document.getElementById(id);
 
-function make(tag, attributes, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes || {})) {
-    if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value);
-  }
-  element.append(...children.filter((child) => child || child === 0));
-  return element;
-}
-
 function say(id, text) {
   if ($(id).textContent !== text) $(id).textContent = text;
 }
 
-// Numbers and times
-
-const whole = new Intl.NumberFormat("en");
-const plural = (count, word) => `${whole.format(count)} ${word}${count === 1 ? "" : "s"}`;
-
-function rate(value) {
-  if (!value) return "0";
-  return value < 10 ? value.toFixed(1) : whole.format(Math.round(value));
-}
-
-function bytes(value) {
-  if (!value) return "–";
-  for (const [unit, size] of [["GB", 1e9], ["MB", 1e6], ["KB", 1e3]]) {
-    if (value >= size) return `${(value / size).toFixed(value < 10 * size ? 1 : 0)} ${unit}`;
-  }
-  return `${value} B`;
-}
-
-function ago(seconds) {
-  const passed = Math.max(0, answer.time - seconds);
-  if (passed < 2) return "now";
-  for (const [unit, size] of [["day", 86400], ["hour", 3600], ["min", 60], ["s", 1]]) {
-    const count = Math.floor(passed / size);
-    if (count) return `${count} ${unit}${count > 1 && size > 60 ? "s" : ""}`;
-  }
-  return "now";
-}
-
-function time(seconds, text) {
-  if (!seconds) return "–";
-  const when = new Date(seconds * 1000);
-  return make("time", { datetime: when.toISOString(), title: when.toLocaleString("en-GB") },
-    text || ago(seconds));
-}
-
-const clock = (milliseconds) => new Date(milliseconds).toLocaleTimeString("en-GB");
-
-// The last part of a path: what a release is called.
-const short = (path) => path.replace(/\/+$/, "").split("/").pop();
-
-// The name of a site, which leads to its details. It breaks after its dots where it is too long, and
-// is read as one word all the same.
-function link(name) {
-  const parts = name.split(/(?<=\.)/).flatMap((part) => [part, make("wbr")]);
-  return make("a", { href: `#site=${encodeURIComponent(name)}`, "data-site": name, "aria-label": name }, ...parts);
-}
-
+// The site whose details are wanted.
 function chosen() {
   if (!location.hash.startsWith("#site=")) return "";
   try {
@@ -111,11 +54,6 @@ function chosen() {
   } catch {
     return "";
   }
-}
-
-function stateOf(state, code) {
-  const text = STATES[state] || state;
-  return make("span", { class: `state ${state}` }, text, code && make("span", { class: "code" }, code));
 }
 
 // Asking
@@ -147,6 +85,7 @@ function take(next) {
   const before = new Map(sites);
   answer = next;
   version = next.version;
+  setNow(next.time);
   if (next.whole) sites.clear();
   for (const row of next.sites) sites.set(row[NAME], row);
   if (told) news(before, next);
@@ -279,6 +218,12 @@ function filters() {
   for (const button of known.values()) button.remove();
 }
 
+function spark(id, points) {
+  const svg = draw(points, 28);
+  svg.setAttribute("aria-hidden", "true"); // the figure says what matters
+  $(id).replaceChildren(svg);
+}
+
 // The table
 
 function heads() {
@@ -380,54 +325,6 @@ function processes() {
   }));
 }
 
-// Charts
-
-const SVG = "http://www.w3.org/2000/svg";
-
-function draw(points, height) {
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("viewBox", `0 0 300 ${height}`);
-  svg.setAttribute("preserveAspectRatio", "none");
-  if (points.length < 2) return svg;
-  const [first, last] = [points[0][0], points[points.length - 1][0]];
-  const most = Math.max(...points.map((point) => point[1])) || 1;
-  const at = points.map(([when, value]) => {
-    const x = ((when - first) / (last - first || 1)) * 300;
-    return `${x.toFixed(1)} ${(height - 1 - (value / most) * (height - 4)).toFixed(1)}`;
-  });
-  for (const [kind, path] of [["area", `M0 ${height}L${at.join("L")}L300 ${height}Z`], ["line", `M${at.join("L")}`]]) {
-    const element = document.createElementNS(SVG, "path");
-    element.setAttribute("class", kind);
-    element.setAttribute("d", path);
-    svg.append(element);
-  }
-  return svg;
-}
-
-function spark(id, points) {
-  const svg = draw(points, 28);
-  svg.setAttribute("aria-hidden", "true"); // the figure says what matters
-  $(id).replaceChildren(svg);
-}
-
-// A drawing with the same in words.
-function chart(title, points, format) {
-  const values = points.map((point) => point[1]);
-  if (points.length < 2) {
-    return make("figure", {}, make("figcaption", {}, title, make("span", {}, "nothing to draw yet")));
-  }
-  const [least, most, now] = [Math.min(...values), Math.max(...values), values[values.length - 1]];
-  const minutes = Math.max(1, Math.round((points[points.length - 1][0] - points[0][0]) / 60));
-  const svg = draw(points, 72);
-  svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", `${title} over the last ${plural(minutes, "minute")}: `
-    + `between ${format(least)} and ${format(most)}, now ${format(now)}.`);
-  return make("figure", {},
-    make("figcaption", {}, title, make("span", {}, make("b", {}, format(now)), ` · most ${format(most)}`)),
-    svg,
-    make("div", { class: "ends", "aria-hidden": "true" }, make("span", {}, `${minutes} min ago`), make("span", {}, "now")));
-}
-
 // The details of one site
 
 let opened = "";
@@ -459,90 +356,6 @@ async function showDetail() {
     $("detail-name").focus();
     panel.scrollTop = 0;
   }
-}
-
-function details(site) {
-  const lines = [...site.lines].sort((one, two) => RANK[one.state] - RANK[two.state]);
-  const parts = [facts(lines), failure(lines.find((line) => line.failure), site.codes)];
-  if (lines.length > 1) parts.push(...perProcess(lines));
-  const memory = site.past.map((point) => [point[0], point[1]]);
-  parts.push(chart("Requests a second", site.past.map((point) => [point[0], point[2]]), rate));
-  if (memory.some((point) => point[1])) parts.push(chart("Memory of the workers", memory, bytes));
-  const workers = lines.flatMap((line) => line.workers || []);
-  if (workers.length) parts.push(...workerTable(workers));
-  return parts.filter(Boolean);
-}
-
-function total(lines, of) {
-  return lines.reduce((sum, line) => sum + (of(line) || 0), 0);
-}
-
-// Reasons with their counts, of all processes.
-function reasons(lines, key) {
-  const counts = new Map();
-  for (const line of lines) {
-    for (const [reason, number] of Object.entries(line[key] || {})) {
-      if (number) counts.set(reason, (counts.get(reason) || 0) + number);
-    }
-  }
-  return [...counts].map(([reason, number]) => `${whole.format(number)} ${reason.replaceAll("_", " ")}`).join(", ");
-}
-
-// The facts are those of the first line, which is the worst; counts are of all.
-function facts(lines) {
-  const [line] = lines;
-  const isolation = ({ imports: "in the daemon process", process: "in a worker" })[line.isolation] || line.isolation;
-  const loads = total(lines, (each) => each.loads?.count);
-  const queue = total(lines, (each) => each.queue);
-  const used = Math.max(...lines.map((each) => each.last_use || 0));
-  const [ok, failed] = ["ok", "failed"].map((result) => total(lines, (each) => each.reloads?.[result]));
-  const pairs = [
-    ["State", make("span", {}, stateOf(line.state), line.state === "holding" && make("span", { class: "under" }, "The old release goes on serving"))],
-    ["Release", line.release && make("code", {}, line.release)],
-    ["Live since", line.release && line.since && make("span", {}, time(line.since, new Date(line.since * 1000).toLocaleString("en-GB")), make("span", { class: "quiet" }, ` (${ago(line.since)})`))],
-    ["Isolation", isolation && make("span", {}, isolation, line.reason && make("span", { class: "under" }, line.reason))],
-    ["Python", line.python],
-    ["Directory", line.path !== line.release && line.path && make("code", {}, line.path)],
-    ["Requests", `${whole.format(total(lines, (each) => each.requests))}, ${whole.format(total(lines, (each) => each.in_progress))} under way${queue ? `, ${whole.format(queue)} waiting` : ""}`],
-    ["Refused", reasons(lines, "refused")],
-    ["Last used", used && make("span", {}, time(used))],
-    ["Loaded", loads && `${plural(loads, "time")}, the last in ${(line.loads?.last_seconds || 0).toFixed(2)} s`],
-    ["Deploys", (ok || failed) && `${whole.format(ok)} live, ${whole.format(failed)} failed`],
-    ["Workers ended", reasons(lines, "worker_restarts")],
-  ];
-  return make("dl", { class: "facts" }, ...pairs.filter(([, value]) => value)
-    .flatMap(([title, value]) => [make("dt", {}, title), make("dd", {}, value)]));
-}
-
-function table(id, title, heads, cells) {
-  const [texts, numbers] = [heads.map((head) => head.replace("#", "")), heads.map((head) => head.startsWith("#"))];
-  return [make("h3", { id }, title), make("table", { "aria-labelledby": id },
-    make("thead", {}, make("tr", {}, ...texts.map((text, at) => make("th", { scope: "col", class: numbers[at] && "number" }, text)))),
-    make("tbody", {}, ...cells.map((row) => make("tr", {}, ...row.map((cell, at) => make(at ? "td" : "th",
-      { class: numbers[at] && "number", scope: !at && "row" }, cell))))))];
-}
-
-function perProcess(lines) {
-  return table("in-processes", "In each process", ["Process", "State", "Release", "#Requests"], lines.map((line) => [
-    String(line.in), stateOf(line.state), short(line.release || "") || "–", whole.format(line.requests || 0)]));
-}
-
-function workerTable(workers) {
-  return table("workers", "Workers", ["Worker", "Age", "#Requests", "#CPU", "#Memory"], workers.map((each) => [
-    String(each.pid), time(each.started), whole.format(each.requests || 0),
-    `${(each.cpu_seconds || 0).toFixed(1)} s`, bytes(each.private_bytes)]));
-}
-
-function failure(line, codes) {
-  if (!line) return null;
-  const failed = line.failure;
-  const over = ["loaded", "unloaded"].includes(line.state);
-  const explained = codes[failed.code];
-  return make("div", { class: `failure${over ? " past" : ""}` },
-    make("p", {}, make("span", { class: "strong" }, over ? "Last failure" : "Failure", failed.code ? ` ${failed.code}` : ""),
-      " ", make("span", { class: "quiet" }, time(failed.time, new Date(failed.time * 1000).toLocaleString("en-GB")))),
-    make("p", {}, make("code", {}, failed.text || "")),
-    explained && !over ? make("p", {}, `${explained.outcome} ${explained.action}`) : null);
 }
 
 // What the user does
