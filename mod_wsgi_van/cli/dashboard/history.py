@@ -11,7 +11,7 @@ POINTS = 180
 
 
 class History:
-    """A ring of points for each site: 10,000 sites take 30 MB. Not for two threads at once."""
+    """A ring of points for each site: 10,000 sites take 25 MB. Not for two threads at once."""
 
     def __init__(self) -> None:
         self._count = 0
