@@ -27,7 +27,7 @@ from mod_wsgi_van.interpreter.tracking import rejuvenate
 
 log = logging.getLogger(__name__)
 
-# The threshold of a generation while its collections are paused: never reached.
+# The threshold of the youngest generation while collections are paused: never reached.
 _NEVER = 2**31 - 1
 
 # How often to look for a calm moment, and the seconds between two looks.
@@ -39,7 +39,7 @@ Gather = Callable[[], list[Any]]
 class Collector:
     """Pauses, freezes and runs garbage collection for the whole interpreter; any thread may ask.
 
-    ``_lock`` guards ``_pauses`` and ``_thresholds``. ``_running`` is held by the one thread that
+    ``_lock`` guards ``_pauses`` and ``_threshold``. ``_running`` is held by the one thread that
     does the jobs. Applications' finalizers run in these, so nobody ever waits for that lock: who
     finds it taken leaves the job to its holder.
     """
@@ -49,7 +49,7 @@ class Collector:
         self.freezes = 0  # how often everything was frozen
         self._lock = threading.Lock()
         self._pauses = 0
-        self._thresholds = list(gc.get_threshold())
+        self._threshold = gc.get_threshold()[0]
         self._running = threading.Lock()
         self._jobs: deque[Callable[[], None]] = deque()
 
@@ -62,27 +62,16 @@ class Collector:
         """
         with self._lock:
             self._pauses += 1
-            self._pause(0)
+            if (threshold := gc.get_threshold()[0]) != _NEVER:
+                self._threshold = threshold
+                gc.set_threshold(_NEVER)
         try:
             yield
         finally:
             with self._lock:
                 self._pauses -= 1
                 if self._pauses == 0:
-                    self._resume(0)
-
-    def pause_full(self) -> None:
-        """Let Python begin no collection of what is old, until ``resume_full``.
-
-        It would look at all of a release that is being loaded, or that is not frozen yet, more
-        than once, and find nothing.
-        """
-        with self._lock:
-            self._pause(2)
-
-    def resume_full(self) -> None:
-        with self._lock:
-            self._resume(2)
+                    self._resume()
 
     def freeze(self, calm: Callable[[], bool] = lambda: True) -> None:
         """Let no collection look at what is there now, unless no moment is found that is calm.
@@ -120,8 +109,7 @@ class Collector:
         self._lock, self._running = threading.Lock(), threading.Lock()
         self._jobs = deque()
         self._pauses = 0
-        self._resume(0)
-        self._resume(2)
+        self._resume()
 
     def _do(self, job: Callable[[], None]) -> None:
         self._jobs.append(job)
@@ -176,18 +164,9 @@ class Collector:
                 freed,
             )
 
-    def _pause(self, generation: int) -> None:
-        thresholds = list(gc.get_threshold())
-        if thresholds[generation] != _NEVER:
-            self._thresholds[generation] = thresholds[generation]
-            thresholds[generation] = _NEVER
-            gc.set_threshold(*thresholds)
-
-    def _resume(self, generation: int) -> None:
-        thresholds = list(gc.get_threshold())
-        if thresholds[generation] == _NEVER:  # else an application has set another meanwhile
-            thresholds[generation] = self._thresholds[generation]
-            gc.set_threshold(*thresholds)
+    def _resume(self) -> None:
+        if gc.get_threshold()[0] == _NEVER:  # else an application has set another meanwhile
+            gc.set_threshold(self._threshold)
 
 
 def _collected() -> bool:

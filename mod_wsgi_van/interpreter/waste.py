@@ -26,8 +26,7 @@ log = logging.getLogger(__name__)
 
 _QUIET = 1.0  # seconds without requests
 _PATIENCE = 3600.0  # seconds: the longest pause between two attempts at a release, and the last
-_SOON = 0.25  # of that time what was loaded has until it is frozen, for the next load is near
-_TURNS = 40  # so often it waits for a calm moment before it is frozen in any
+_TURNS = 10  # seconds that what was loaded waits for a calm moment to be frozen
 _RETIRED = 4  # a full collection is due when one release was retired for so many that live
 
 
@@ -84,7 +83,6 @@ class Waste:
         self._retired = 0  # since the last full collection
         self._level = 0  # bytes of the process at the first of these
         self._rests: list[_Rest] = []
-        self._listens = 0.0  # monotonic: when a second began in which no request has come yet
         self._hot = 0  # turns since something was loaded that is not frozen yet
 
     def join(self, user: User) -> None:
@@ -98,26 +96,15 @@ class Waste:
                 self._users.remove(user)
             if not self._users:
                 self._rests = []
-                self._collector.resume_full()
                 self._news.set()
             return self._thread
 
-    def loading(self) -> None:
-        """A release is about to be loaded; it is frozen soon after.
-
-        Until then no full collection is begun by Python, so for _TURNS at most.
-        """
-        with self._lock:
-            self._hot = self._hot or 1
-            if self._users:
-                self._collector.pause_full()
-            self._begin()
-
     def loaded(self) -> None:
-        """A release was loaded."""
+        """A release was loaded: it is frozen soon."""
         with self._lock:
             self._living += 1
-        self.loading()
+            self._hot = self._hot or 1
+            self._begin()
 
     def retired(self, remains: Remains, *, lived: bool = True, now: bool = True) -> None:
         """A release that was reported as loaded was retired, or one failed to load.
@@ -159,14 +146,13 @@ class Waste:
             self._thread.start()
         except RuntimeError:  # no thread to be had: at the next retirement perhaps
             self._thread = None
-            self._collector.resume_full()
 
     def _work(self) -> None:
         pause: float | None = self._quiet
-        self._idle()
+        self._idle()  # from here on requests are noticed
         while pause is not None:
             try:
-                pause = self._quiet * _SOON if self._told_within(pause) else self._turn()
+                pause = self._quiet if self._told_within(pause) else self._turn()
             except BaseException:
                 log.exception("VAN009: the thread that collects garbage met an error and goes on")
 
@@ -182,7 +168,7 @@ class Waste:
 
     def _turn(self) -> float | None:
         """Do what is due; return the seconds until more is, None with nothing left to do."""
-        quiet = time.monotonic() >= self._listens + self._quiet and self._idle()
+        quiet = self._idle()
         if self._users and self._due() and (quiet or self._too_much()):
             self._collect()
         elif self._hot:
@@ -197,7 +183,7 @@ class Waste:
                 each for each in self._rests if not each.remains.gone and each.pause < _PATIENCE
             ]
             if self._users and (self._hot or self._due()):
-                return self._quiet * (_SOON if self._hot else 1.0)
+                return self._quiet
             if self._users and self._rests:
                 self._sleeps = True
                 return max(self._quiet, min(each.due for each in self._rests) - now)
@@ -205,8 +191,6 @@ class Waste:
             return None
 
     def _idle(self) -> bool:
-        """Whether no request has come since this was asked; from here on they are noticed."""
-        self._listens = time.monotonic()
         with self._lock:
             users = list(self._users)
         return False not in [user.idle() for user in users]  # each is asked
@@ -220,8 +204,6 @@ class Waste:
         with self._lock:
             if self._collector.freezes == frozen:
                 self._hot = hot + 1
-            elif not self._hot:
-                self._collector.resume_full()
 
     def _calm(self) -> bool:
         with self._lock:
@@ -237,7 +219,6 @@ class Waste:
     def _collect(self) -> None:
         with self._lock:
             self._retired = self._hot = 0
-            self._collector.resume_full()
             rests = list(self._rests)
 
         def forget() -> None:

@@ -81,26 +81,6 @@ def test_the_first_to_end_its_pause_ends_no_other() -> None:
     assert collects_by_itself()
 
 
-def test_what_is_old_is_not_looked_at_while_that_is_paused() -> None:
-    collector, begun = Collector(), set()
-    threshold = gc.get_threshold()
-
-    def note(phase: str, info: dict[str, int]) -> None:
-        begun.add(info["generation"])
-
-    gc.callbacks.append(note)
-    collector.pause_full()
-    try:
-        kept = [[number] for number in range(500 * USUAL)]
-    finally:
-        gc.callbacks.remove(note)
-        collector.resume_full()
-    assert kept and begun and 2 not in begun
-    assert gc.get_threshold() == threshold
-    collector.resume_full()  # of a pause that is over
-    assert gc.get_threshold() == threshold
-
-
 def test_what_an_application_asks_for_during_a_pause_stays() -> None:
     collector = Collector()
     with collector.paused():

@@ -22,13 +22,6 @@ class Counting(Collector):
     def __init__(self) -> None:
         super().__init__()
         self.full = 0
-        self.pausing = False  # full ones of Python
-
-    def pause_full(self) -> None:
-        self.pausing = True
-
-    def resume_full(self) -> None:
-        self.pausing = False
 
     def freeze(self, calm: Callable[[], bool] = lambda: True) -> None:
         self.freezes += calm()
@@ -237,36 +230,3 @@ def test_a_forked_child_starts_a_thread_of_its_own(
     assert waste._thread not in (None, parents)
     waste.leave(server)
     wait(lambda: at_work() == 0)
-
-
-def test_python_begins_no_full_collection_from_a_load_on_until_it_is_frozen(
-    waste: Waste, server: Server, collector: Counting
-) -> None:
-    server.between = False
-    waste.loading()
-    waste.loaded()
-    assert collector.pausing
-    server.between = True
-    wait(lambda: at_work() == 0)
-    assert collector.freezes == 1 and not collector.pausing
-
-
-def test_a_load_that_never_ends_pauses_collections_for_a_while_only(
-    waste: Waste, server: Server, collector: Counting
-) -> None:
-    server.between = False
-    waste.loading()
-    wait(lambda: at_work() == 0)
-    assert not collector.pausing
-
-
-def test_who_leaves_during_a_load_pauses_nothing(collector: Counting) -> None:
-    server = Server(between=False)
-    waste = Waste(collector, QUIET)
-    waste.join(server)
-    waste.loading()
-    thread = waste.leave(server)
-    waste.loaded()
-    assert thread is not None
-    thread.join(20)
-    assert not thread.is_alive() and not collector.pausing

@@ -70,7 +70,6 @@ class ImportsIsolation:
                 waste.join(self)
                 self._hooked = True
             self._loading += 1
-        waste.loading()
         try:
             system, name, application, error = _load(source)
         finally:
