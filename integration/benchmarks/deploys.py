@@ -2,7 +2,7 @@
 
 Six connections ask the site that is deployed, two another one, 30 times a second each. Every answer
 is judged: an error, a broken release, an older release after a newer one. Waits are those
-of the requests, in two phases: without deploys, and with them.
+of the requests, before all deploys, and beside each kind of them.
 """
 
 from __future__ import annotations
@@ -133,10 +133,10 @@ def campaign(running: Running, command: list[str], seconds: float, most: int) ->
     wrong = Counter[str]()
     try:
         time.sleep(min(seconds, 30.0))
-        judge.phase, until = "deploys", time.monotonic() + seconds
+        until = time.monotonic() + seconds
         for number in range(1, most + 1):
             what = BROKEN[number // 2 % len(BROKEN)] if number % 2 else ""
-            given = write(source, number, what)
+            judge.phase, given = what or "sound", write(source, number, what)
             with judge.lock:
                 judge.good |= {str(number)} if what in ("", "killed") else set()
             begun = time.monotonic()
