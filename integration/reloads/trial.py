@@ -14,7 +14,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from mod_wsgi_van.isolation.contract import Source
 from mod_wsgi_van.isolation.tested import FITS, FITS_PURE, Trial, canonical, package, release
 from tests.support.environments import environment, site_packages
 from tests.support.places import PROJECT
+from tests.support.sources import described
 
 LIBRARIES = Path(__file__).parent / "libraries"
 PATIENCE = 600  # seconds
@@ -177,7 +178,7 @@ def _known(name: str) -> dict[str, str]:
 
 
 def _child(python: Python, sites: Sequence[_Site], **job: Any) -> Any:
-    job["sources"] = [asdict(site.source) for site in sites]
+    job["sources"] = [described(site.source) for site in sites]
     job["expected"] = [site.expected for site in sites]
     daemon = environment(python.path, ["watchdog>=7.1"])
     path = os.pathsep.join([str(PROJECT), str(site_packages(daemon))])

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tests.isolation import libraries
 from tests.support.environments import environment, site_packages
 from tests.support.places import PROJECT
 from tests.support.pythons import Version, interpreter
+from tests.support.sources import described
 
 HERE = Path(__file__).resolve().parent
 # What no private import system passes, and a process of its own does.
@@ -85,7 +86,7 @@ def run(version: Version, script: str, sources: list[Source], **job: Any) -> Any
     assert python is not None
     daemon = environment(python, ["watchdog>=7.1"])
     path = os.pathsep.join([str(PROJECT), str(site_packages(daemon))])
-    job["sources"] = [asdict(source) for source in sources]
+    job["sources"] = [described(source) for source in sources]
     command = [python, "-W", "ignore", "-X", "faulthandler", str(HERE / script)]
     return _json(command, json.dumps(job), _environ(PYTHONPATH=path))
 
