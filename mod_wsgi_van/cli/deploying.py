@@ -149,9 +149,12 @@ def rollback_command(site: str, id: str | None, config: str | None) -> int | Non
 def _activate(of: Subject, id: str, what: str) -> None:
     with held(of):
         home = of.home
+        live = home.live()
+        if not live and not id:
+            raise Problem(f"nothing is live of {home.site}: mod-wsgi-van deploy {home.site} SOURCE")
         id = id or of.as_owner(lambda: revisions.previous(home))
         if not id:
-            raise Problem(f"{home.site} has no release that was live before {home.live() or 'now'}")
+            raise Problem(f"{home.site} has no release that was live before {live}")
         if id not in home.whole():
             raise Problem(f"{home.site} has no release {id}: mod-wsgi-van releases {home.site}")
         said = of.switch(id, what)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -23,6 +24,8 @@ from mod_wsgi_van.limits import grant
 from mod_wsgi_van.settings import Settings
 
 _LOADS_WITHIN = 60.0  # seconds, beyond load_timeout
+# What the router's line says of clients and of the next attempt; here there are none.
+_OUTCOME = re.compile(r"; requests get \d+ until something changes in [^\n]*")
 # What the process has to have, and nothing of the caller's: the daemon has none of that either.
 _ENVIRON = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
 
@@ -56,6 +59,7 @@ def prove(settings: Settings, site: str, release: Path, check: str | None) -> st
             programs.run(command, Path("/"), _ENVIRON, limit, stdin)
         except DeployFailed as error:
             how, _, lines = str(error).partition("\n")
+            lines = _OUTCOME.sub("", lines).removeprefix("mod_wsgi_van ERROR: ")
             raise DeployFailed(f"{release} cannot go live\n{lines or how}") from None
     path = check if check is not None else granted.check
     return f"loaded, GET {path} answered" if path else "loaded, no check is set"

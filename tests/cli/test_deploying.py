@@ -55,6 +55,14 @@ def test_releases_says_which_one_is_live(home: Home, capsys: pytest.CaptureFixtu
     )
 
 
+def test_where_nothing_was_deployed_a_rollback_says_how(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home.current.unlink()
+    assert cli.main(["rollback", home.site]) == 1
+    assert f"mod-wsgi-van deploy {home.site}" in capsys.readouterr().err
+
+
 def test_a_rollback_and_back(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["rollback", home.site]) == 0
     assert home.live() == "1"

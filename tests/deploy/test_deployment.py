@@ -68,9 +68,10 @@ def test_what_does_not_load_changes_nothing(
     deploy()
     before = state(home)
     write(source / "wsgi/app.py", BROKEN[what])
-    with pytest.raises(DeployFailed, match=r"cannot go live\n(.*\n)*.*(VAN00|-9)"):
+    with pytest.raises(DeployFailed, match=r"cannot go live\n(.*\n)*.*(VAN00|-9)") as caught:
         deploy()
     assert state(home) == before
+    assert "requests get" not in str(caught.value)  # they get the release that is live
 
 
 def test_what_does_not_answer_its_check_changes_nothing(
