@@ -149,9 +149,10 @@ class Worker:
         self.signal(signal.SIGKILL)
         status = self.process.wait()
         self.hit = self.process.hit
-        with contextlib.suppress(OSError):
-            if self.control.recv(len(NO_FILES), socket.MSG_DONTWAIT) == NO_FILES:
-                self.hit += ("files",)
+        if self.ready_at:  # else what it says is for the thread that waits until it is ready
+            with contextlib.suppress(OSError):
+                if self.control.recv(len(NO_FILES), socket.MSG_DONTWAIT) == NO_FILES:
+                    self.hit += ("files",)
         if status is None:
             self.how = "it ended, and the spawner does not say how"
         elif status >= 0:

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,7 +17,8 @@ from typing import Any
 import pytest
 
 from mod_wsgi_van.errors import BadObject, ImportFailed, LoadError, LoadTimeout, WorkerFailed
-from mod_wsgi_van.isolation.process import ProcessIsolation
+from mod_wsgi_van.isolation.process import ProcessIsolation, spawn
+from mod_wsgi_van.isolation.process.handle import Worker
 from mod_wsgi_van.wsgi import Application
 from tests.isolation.process.calling import PYTHONS, SITE, make_script, pid_of, source, vhost
 from tests.support.children import runs
@@ -42,6 +44,28 @@ def test_an_import_that_fails(make_isolation: MakeIsolation, tmp_path: Path, pyt
     assert failed.value.details.startswith("Traceback (most recent call last):\n")
     assert "worker.py" not in failed.value.details and "importlib" not in failed.value.details
     assert 'part.py", line 2, in f' in failed.value.details
+
+
+def test_what_a_worker_said_is_read_however_late(
+    make_isolation: MakeIsolation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy machine: the worker has ended before the thread that waits for it reads."""
+    reaped = threading.Event()
+    reap, wait_for = Worker.reap, spawn._await
+
+    def reap_and_tell(self: Worker) -> None:
+        reap(self)
+        reaped.set()
+
+    def late(*arguments: Any) -> bytes:
+        assert reaped.wait(20)
+        return wait_for(*arguments)
+
+    monkeypatch.setattr(Worker, "reap", reap_and_tell)
+    monkeypatch.setattr(spawn, "_await", late)
+    directory = vhost(tmp_path, "1 / 0")
+    with pytest.raises(ImportFailed, match="ZeroDivisionError"):
+        make_isolation().load(source(directory))
 
 
 @pytest.mark.parametrize(
