@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import re
 import signal
 import socket
 import subprocess
@@ -187,8 +188,9 @@ def test_a_worker_is_its_owners_and_nobody_elses(load: Callable[..., Any], place
     kept = {"PATH", "LANG", "HOME", "USER", "LOGNAME", "KEY"}
     assert set(about["environ"]) - {"LC_CTYPE"} == kept and about["cwd"] == "/"
     assert about["umask"] == 0o022
-    # /dev/null, stdout and stderr, the lifeline; control and the request's socket.
-    kinds = [name for name in about["files"] if not name.startswith("/proc")]
+    # /dev/null, stdout and stderr, the lifeline; control and the request's socket. libffi 3.5
+    # keeps its own file open, from which it maps its closures.
+    kinds = [name for name in about["files"] if not re.match(r"/proc|.*/libffi\.so", name)]
     assert sorted(kinds) == ["/dev/null", "pipe", "pipe", "pipe", "socket", "socket"]
     assert ask(load(place.source("bob.test"))).json["uids"] == [BOB.pw_uid] * 3
 

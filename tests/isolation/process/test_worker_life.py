@@ -206,7 +206,9 @@ def test_nothing_is_inherited(load: Load, monkeypatch: pytest.MonkeyPatch) -> No
     assert not [name for name in about["environ"] if name.startswith("PYTHON")]
     assert "VIRTUAL_ENV" not in about["environ"]
     assert about["environ"]["SITE_SETTING"] == "5"
-    kinds = [target.partition(":")[0] for target in about["descriptors"].values()]
+    # libffi 3.5 keeps its own file open, from which it maps its closures.
+    targets = [each for each in about["descriptors"].values() if "/libffi.so" not in each]
+    kinds = [target.partition(":")[0] for target in targets]
     # stdin; stdout, stderr and the lifeline; the control socket and this connection
     assert sorted(kinds) == ["/dev/null", "pipe", "pipe", "pipe", "socket", "socket"]
 
