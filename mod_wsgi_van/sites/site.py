@@ -64,9 +64,9 @@ class Attempt:
         return time.monotonic() >= self.deadline
 
     def end(self) -> None:
-        """Nobody need wait for it any more."""
-        self.done.set()
+        """Nobody need wait for it any more: requests first, for a shutdown goes on after them."""
         self.answered.set()
+        self.done.set()
 
 
 class Site:
