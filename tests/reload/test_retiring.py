@@ -55,7 +55,14 @@ class Deploys:
         self._wait_for_retirement()
 
     def _wait_for_retirement(self) -> None:
-        wait(lambda: not any(each.name == "van-retire-a.test" for each in threading.enumerate()))
+        wait(lambda: not self._announced() and not self._retires())
+
+    def _announced(self) -> int:
+        engine = self._router._engine
+        return sum(engine._parts.retiring.count(site) for site in engine.sites)
+
+    def _retires(self) -> bool:
+        return any(each.name == "van-retire-a.test" for each in threading.enumerate())
 
     def said(self, text: str) -> int:
         return sum(text in record.getMessage() for record in self._caplog.records)
