@@ -20,7 +20,8 @@ SITE = f"/var/www/{HOST}"
 PYTHON = system_python()
 # As after a boot: /run is empty, and systemd-tmpfiles has made what it is to make.
 STATUS = "/run/mod_wsgi_van/status"
-START = f"install -d -o www-data {STATUS}; apache2ctl -k start 2>/dev/null; sleep 0.2"
+BOOT = f"install -d -o www-data {STATUS}"  # what tmpfiles.d does
+START = f"{BOOT}; apache2ctl -k start 2>/dev/null; sleep 0.2"
 
 
 def edit(script: str, file: str = VAN) -> str:
@@ -64,7 +65,7 @@ _SELF_SIGNED = (
 
 # What is broken -> the script that breaks it, and the check that finds it.
 BROKEN = {
-    "Apache is not installed": ("mount --bind /dev/null /usr/sbin/apache2", "apache"),
+    "Apache is not installed": (f"{BOOT}; mount --bind /dev/null /usr/sbin/apache2", "apache"),
     "a directive that does not exist": (
         "echo Nonsense > /etc/apache2/conf-enabled/x.conf",
         "configtest",
@@ -77,7 +78,7 @@ BROKEN = {
         f"a2dismod -q http2; a2dismod -q mpm_event; a2enmod -q mpm_prefork; {START}",
         "mpm",
     ),
-    "Apache does not run": ("true", "runs"),
+    "Apache does not run": (BOOT, "runs"),
     "the site is not enabled": (f"a2dissite -q van; {START}", "site-of-apache"),
     "embedded by mistake": (
         edit("/WSGIProcessGroup/d;/WSGIRestrictEmbedded/d"),
