@@ -139,10 +139,7 @@ class Environments:
         if (file := release / ".python-version").is_file():
             wanted = _read(file).decode("utf-8", "replace").strip().partition("\n")[0]
         if not wanted:
-            ours = [base_python(), shutil.which("python3") or "", "/usr/bin/python3"]
-            return next(
-                (each for each in ours if each and os.access(each, os.X_OK)), sys.executable
-            )
+            return daemons_python()
         if self.uv:
             find = [self.uv, "python", "find", "--no-python-downloads", "--system", wanted]
             return self._run(find, Path("/"), _ASKS).splitlines()[-1]

@@ -143,7 +143,11 @@ class Starter:
         if kept and not self._said:
             log.info("%s: limits of its workers: %s", self._source.host, ways(kept) or "none")
             if missing := unkept(kept):
-                text = "%s: VAN049: nothing keeps %s here, where workers have the daemon's user"
+                text = (
+                    "%s: VAN049: nothing keeps %s here, where workers have the daemon's user; set"
+                    ' site_user = "owner", or give the daemon a unit with Delegate and'
+                    " DelegateSubgroup"
+                )
                 log.warning(text, self._source.host, missing)
         self._said = True
 

@@ -552,7 +552,8 @@ def shut_in(privileges: bool) -> None:
             if _ctypes.call_function(prctl, (option, value, 0, 0, 0)):
                 raise OSError(f"prctl({option}) failed")
     except (ImportError, OSError) as error:
-        print(f"VAN048: its worker is not shut in: {error}", file=sys.stderr)
+        remedy = "make the environment with a Python that has ctypes"
+        print(f"VAN048: its worker is not shut in: {error}; {remedy}", file=sys.stderr)
 
 
 def prepare(order: dict[str, Any]) -> None:
